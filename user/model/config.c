@@ -1,0 +1,417 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * A configuration out of YAML texts: the settings at the top, and the two passes over all documents
+ * (config_parts.h). Listeners and routes: config_listener.c, config_route.c. Files: config_file.c.
+ */
+#include "model/config.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "model/config_parts.h"
+#include "model/yaml.h"
+
+#define WORKERS_MAX	256
+#define CONNECTIONS_MAX 10000000
+/* TCP_KEEPIDLE takes no more. */
+#define KEEPALIVE_S_MAX 32767
+
+#define MINIMAL                                                                                    \
+	"a minimal configuration is:  listeners: [{port: 443}]  and  "                             \
+	"routes: [{hostnames: [app.example.com], backends: [\"10.0.0.5:8443\"]}]"
+
+void *config_grow(struct reader *r, void *array, size_t n, size_t size)
+{
+	void *grown;
+
+	/* Room for 1, 2, 4, ... items: full when their number is such a power, or none. */
+	if (n & (n - 1))
+		return array;
+	grown = reallocarray(array, n ? n * 2 : 1, size);
+	if (!grown)
+		reader_out_of_memory(r);
+	return grown;
+}
+
+/* --- settings -------------------------------------------------------------------------------- */
+
+static void read_path_word(struct reader *r, const struct reader_path *path,
+			   const struct yaml_node *node, void *target)
+{
+	static const char *const words[TW_PATHS] = {[TW_PATH_PACKET] = "packet",
+						    [TW_PATH_SOCKET] = "socket",
+						    [TW_PATH_RELAY] = "relay"};
+	int word = reader_word(r, path, node, words, TW_PATHS);
+	bool *paths = target;
+
+	if (word < 0)
+		return;
+	if (paths[word])
+		reader_warning(r, path, node, "%s is listed twice, ignored", words[word]);
+	else if (word != TW_PATH_RELAY)
+		reader_warning(r, path, node, "the %s path is not in this version, ignored",
+			       words[word]);
+	paths[word] = true;
+}
+
+static void read_paths(struct reader *r, const struct reader_path *path,
+		       const struct yaml_node *node, void *target)
+{
+	bool *paths = ((struct config *)target)->paths;
+	size_t n_errors = r->problems->n_errors;
+
+	memset(paths, 0, TW_PATHS * sizeof(*paths));
+	reader_each(r, path, node, read_path_word, paths);
+	if (!paths[TW_PATH_RELAY] && r->problems->n_errors == n_errors)
+		reader_error(r, path, node, "relay is the one path of this version: add it");
+}
+
+static void read_workers(struct reader *r, const struct reader_path *path,
+			 const struct yaml_node *node, void *target)
+{
+	(void)reader_number(r, path, node, "a number of workers", 1, WORKERS_MAX,
+			    &((struct config *)target)->workers);
+}
+
+static void read_log_target(struct reader *r, const struct reader_path *path,
+			    const struct yaml_node *node, void *target)
+{
+	struct config *config = target;
+	char shown[READER_SHOW_SIZE];
+	const char *text = reader_text(r, path, node, "stdout, syslog or the path of a file");
+
+	if (!text)
+		return;
+	if (*text != '/' && strcmp(text, "stdout") && strcmp(text, "syslog"))
+		reader_error(r, path, node,
+			     "%s is not stdout, syslog or the absolute path of a file",
+			     reader_show(shown, node));
+	else if (!(config->access_log.target = strdup(text)))
+		reader_out_of_memory(r);
+}
+
+static void read_log_format(struct reader *r, const struct reader_path *path,
+			    const struct yaml_node *node, void *target)
+{
+	static const char *const words[] = {[CONFIG_LOG_TEXT] = "text", [CONFIG_LOG_JSON] = "json"};
+	int word = reader_word(r, path, node, words, ARRAY_SIZE(words));
+
+	if (word >= 0)
+		((struct config *)target)->access_log.format = (enum config_log_format)word;
+}
+
+static const struct reader_field access_log_fields[] = {
+	{"target", read_log_target, 0},
+	{"format", read_log_format, 0},
+};
+
+static void read_access_log(struct reader *r, const struct reader_path *path,
+			    const struct yaml_node *node, void *target)
+{
+	if (node->type != YAML_MAPPING) {
+		read_log_target(r, path, node, target);
+		return;
+	}
+	reader_mapping(r, path, node, access_log_fields, ARRAY_SIZE(access_log_fields), target,
+		       NULL);
+	if (!yaml_get(node, "target"))
+		reader_error(r, path, node,
+			     "needs a target: stdout, syslog or the absolute path of a file");
+}
+
+static void read_connections(struct reader *r, const struct reader_path *path,
+			     const struct yaml_node *node, void *target)
+{
+	(void)reader_number(r, path, node, "a number of connections", 1, CONNECTIONS_MAX,
+			    &((struct config *)target)->max_connections);
+}
+
+static const struct reader_field limit_fields[] = {
+	{"connections", read_connections, 0},
+};
+
+static void read_limits(struct reader *r, const struct reader_path *path,
+			const struct yaml_node *node, void *target)
+{
+	reader_mapping(r, path, node, limit_fields, ARRAY_SIZE(limit_fields), target, NULL);
+}
+
+static void read_keepalive(struct reader *r, const struct reader_path *path,
+			   const struct yaml_node *node, void *target)
+{
+	char shown[READER_SHOW_SIZE];
+	uint32_t ms;
+
+	if (!reader_duration(r, path, node, 1000, KEEPALIVE_S_MAX * 1000, &ms))
+		return;
+	if (ms % 1000)
+		reader_error(r, path, node, "%s is not a whole number of seconds",
+			     reader_show(shown, node));
+	((struct config *)target)->keepalive_s = ms / 1000;
+}
+
+/* --- documents ------------------------------------------------------------------------------- */
+
+/* Both lists may be there and hold nothing: all their items are commented out, say. */
+static bool is_items(struct reader *r, const struct reader_path *path, const struct yaml_node *node)
+{
+	char shown[READER_SHOW_SIZE];
+
+	if (node->type == YAML_SEQUENCE)
+		return node->n;
+	if (!yaml_is_null(node))
+		reader_error(r, path, node, "%s is not a list; expected items that begin with -",
+			     reader_show(shown, node));
+	return false;
+}
+
+static void read_listeners(struct reader *r, const struct reader_path *path,
+			   const struct yaml_node *node, void *target)
+{
+	if (is_items(r, path, node))
+		reader_each(r, path, node, config_read_listener, target);
+}
+
+/* Their items are read when all listeners are known: read_routes(). */
+static void check_routes(struct reader *r, const struct reader_path *path,
+			 const struct yaml_node *node, void *target)
+{
+	(void)target;
+	(void)is_items(r, path, node);
+}
+
+enum { FIELD_LISTENERS, FIELD_ROUTES }; /* may stand in every document */
+
+static const struct reader_field top_fields[] = {
+	[FIELD_LISTENERS] = {"listeners", read_listeners, 0},
+	[FIELD_ROUTES] = {"routes", check_routes, 0},
+	{"paths", read_paths, 0},
+	{"workers", read_workers, 0},
+	{"access_log", read_access_log, 0},
+	{"limits", read_limits, 0},
+	{"keepalive", read_keepalive, 0},
+};
+
+static bool is_kubernetes(const struct yaml_node *document)
+{
+	return yaml_get(document, "apiVersion") != NULL;
+}
+
+/* A Kubernetes object among our documents; nothing reads them yet. */
+static void skip_kubernetes(struct reader *r, const struct yaml_node *document)
+{
+	const struct yaml_node *kind = yaml_get(document, "kind");
+	const struct yaml_node *meta = yaml_get(document, "metadata");
+	const struct yaml_node *name = meta ? yaml_get(meta, "name") : NULL;
+	char kind_text[READER_SHOW_SIZE], name_text[READER_SHOW_SIZE];
+
+	reader_warning(r, NULL, document, "Kubernetes object %s %s: not read by this version",
+		       kind ? reader_show(kind_text, kind) : "without kind",
+		       name ? reader_show(name_text, name) : "without name");
+}
+
+static void read_settings(struct loader *loader, const struct yaml_node *document)
+{
+	if (is_kubernetes(document)) {
+		skip_kubernetes(&loader->reader, document);
+		return;
+	}
+	loader->given[FIELD_LISTENERS].line = 0;
+	loader->given[FIELD_ROUTES].line = 0;
+	reader_mapping(&loader->reader, NULL, document, top_fields, ARRAY_SIZE(top_fields),
+		       loader->config, loader->given);
+}
+
+static void read_routes(struct loader *loader, const struct yaml_node *document)
+{
+	const struct yaml_node *routes = yaml_get(document, "routes");
+	const struct reader_path path = {.key = "routes"};
+
+	if (!is_kubernetes(document) && routes && routes->type == YAML_SEQUENCE && routes->n)
+		reader_each(&loader->reader, &path, routes, config_read_route, loader->config);
+}
+
+static void each_document(struct loader *loader,
+			  void (*read)(struct loader *loader, const struct yaml_node *document))
+{
+	for (size_t i = 0; i < loader->n_inputs; i++) {
+		const struct loader_input *input = &loader->inputs[i];
+
+		loader->reader.file = input->file;
+		for (size_t j = 0; j < yaml_tree_documents(input->yaml); j++)
+			read(loader, yaml_tree_document(input->yaml, j));
+	}
+}
+
+/* --- the whole ------------------------------------------------------------------------------- */
+
+static const char *own_file(struct config *config, const char *file)
+{
+	char **grown = reallocarray(config->files, config->n_files + 1, sizeof(*grown));
+	char *copy;
+
+	if (!grown)
+		return NULL;
+	config->files = grown;
+	copy = strdup(file);
+	if (copy)
+		config->files[config->n_files++] = copy;
+	return copy;
+}
+
+static int add_input(struct loader *loader, const struct config_text *text)
+{
+	struct loader_input *input = &loader->inputs[loader->n_inputs];
+	struct config_pos pos = {};
+	struct yaml_error error;
+	int err;
+
+	input->file = own_file(loader->config, text->file);
+	if (!input->file)
+		return -ENOMEM;
+	if (text->len > CONFIG_BYTES_MAX) {
+		pos.file = input->file;
+		config_problem_add(loader->reader.problems, &pos, false,
+				   "%zu bytes; at most %u are read", text->len, CONFIG_BYTES_MAX);
+		return 0;
+	}
+	err = yaml_tree_load(text->text, text->len, &input->yaml, &error);
+	if (err && err != -EINVAL)
+		return err;
+	loader->n_inputs++;
+	if (err) {
+		pos = (struct config_pos){
+			.file = input->file, .line = error.line, .column = error.column};
+		config_problem_add(loader->reader.problems, &pos, false, "%s", error.text);
+	}
+	return 0;
+}
+
+static void check_not_empty(struct loader *loader, const char *file)
+{
+	const struct config_pos pos = {.file = file};
+	const struct config *config = loader->config;
+	size_t n_documents = 0;
+
+	for (size_t i = 0; i < loader->n_inputs; i++)
+		n_documents += yaml_tree_documents(loader->inputs[i].yaml);
+	/* Where something is wrong already, that is why. */
+	if (config->n_listeners || loader->reader.problems->n_errors > loader->n_errors_before)
+		return;
+	config_problem_add(loader->reader.problems, &pos, false, "%s; " MINIMAL,
+			   n_documents ? "no listeners" : "nothing is in it");
+}
+
+static size_t file_number(const struct config_problems *problems, const char *file)
+{
+	size_t i = 0;
+
+	while (i < problems->n_files && problems->files[i] != file)
+		i++;
+	return i;
+}
+
+static int compare_problems(const void *left, const void *right, void *problems)
+{
+	const struct config_pos *a = &((const struct config_problem *)left)->pos;
+	const struct config_pos *b = &((const struct config_problem *)right)->pos;
+	size_t file_a = file_number(problems, a->file), file_b = file_number(problems, b->file);
+
+	if (file_a != file_b)
+		return file_a < file_b ? -1 : 1;
+	if (a->line != b->line)
+		return a->line < b->line ? -1 : 1;
+	return (a->column > b->column) - (a->column < b->column);
+}
+
+static void loader_fini(struct loader *loader)
+{
+	for (size_t i = 0; i < loader->n_inputs; i++)
+		yaml_tree_free(loader->inputs[i].yaml);
+	free(loader->inputs);
+	seen_free(&loader->listener_names);
+	seen_free(&loader->listener_keys);
+	seen_free(&loader->binds);
+	seen_free(&loader->route_names);
+	seen_free(&loader->route_keys);
+	seen_free(&loader->backends);
+	seen_free(&loader->alpns);
+}
+
+static int load(struct loader *loader, const struct config_text *texts, size_t n)
+{
+	struct config_problems *problems = loader->reader.problems;
+	int err = 0;
+
+	loader->inputs = calloc(n ? n : 1, sizeof(*loader->inputs));
+	if (!loader->inputs)
+		return -ENOMEM;
+	for (size_t i = 0; i < n && !err; i++)
+		err = add_input(loader, &texts[i]);
+	if (err)
+		return err;
+	each_document(loader, read_settings);
+	check_not_empty(loader, n == 1 ? texts[0].file : NULL);
+	each_document(loader, read_routes);
+	loader->config->has_fatal =
+		problems->n_errors - loader->n_errors_before > loader->n_route_errors;
+	return loader->reader.err;
+}
+
+int config_parse_texts(const struct config_text *texts, size_t n, struct config **ret_config,
+		       struct config_problems *problems)
+{
+	struct loader loader = {.n_errors_before = problems->n_errors};
+	size_t first = problems->n;
+	int err = -ENOMEM;
+
+	*ret_config = NULL;
+	loader.reader = (struct reader){.problems = problems, .loader = &loader};
+	loader.config = calloc(1, sizeof(*loader.config));
+	if (loader.config) {
+		for (size_t i = 0; i < TW_PATHS; i++)
+			loader.config->paths[i] = true;
+		err = load(&loader, texts, n);
+	}
+	loader_fini(&loader);
+	if (err) {
+		config_problem_add(problems, NULL, false, "out of memory");
+		config_free(loader.config);
+		return err;
+	}
+	(void)config_check_loops(loader.config, NULL, 0, problems);
+	if (problems->n > first)
+		qsort_r(problems->items + first, problems->n - first, sizeof(*problems->items),
+			compare_problems, problems);
+	*ret_config = loader.config;
+	return problems->n_errors > loader.n_errors_before ? -EINVAL : 0;
+}
+
+int config_parse(const char *file, const char *text, size_t len, struct config **ret_config,
+		 struct config_problems *problems)
+{
+	/* Neither is written to. */
+	const struct config_text one = {.file = (char *)file, .text = (char *)text, .len = len};
+
+	return config_parse_texts(&one, 1, ret_config, problems);
+}
+
+struct config *config_free(struct config *config)
+{
+	if (!config)
+		return NULL;
+	for (size_t i = 0; i < config->n_listeners; i++)
+		config_listener_fini(&config->listeners[i]);
+	for (size_t i = 0; i < config->n_routes; i++)
+		config_route_fini(&config->routes[i]);
+	for (size_t i = 0; i < config->n_files; i++)
+		free(config->files[i]);
+	free(config->listeners);
+	free(config->routes);
+	free(config->files);
+	free(config->access_log.target);
+	free(config);
+	return NULL;
+}

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Backends that are listeners of this router: a connection to one would come back for ever. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/addr.h"
+#include "model/config_parts.h"
+
+struct host {
+	const uint8_t (*addrs)[16];
+	size_t n;
+};
+
+static bool is_loopback(const uint8_t ip[16])
+{
+	static const uint8_t v6[16] = {[15] = 1};
+
+	return addr_is_ipv4(ip) ? ip[12] == 127 : !memcmp(ip, v6, sizeof(v6));
+}
+
+static bool is_of_host(const struct host *host, const uint8_t ip[16])
+{
+	bool found = is_loopback(ip);
+
+	for (size_t i = 0; i < host->n && !found; i++)
+		found = !memcmp(host->addrs[i], ip, 16);
+	return found;
+}
+
+static bool takes(const struct config_listener *listener, const struct tw_backend *backend,
+		  const struct host *host)
+{
+	if (listener->port != backend->port)
+		return false;
+	if (!addr_is_any(listener->addr))
+		return !memcmp(listener->addr, backend->addr, sizeof(backend->addr));
+	/* 0.0.0.0 is all of IPv4, :: all of both. */
+	return (!addr_is_ipv4(listener->addr) || addr_is_ipv4(backend->addr)) &&
+	       is_of_host(host, backend->addr);
+}
+
+/* The listener that @backend leads to; NULL = none. @ports has a bit for each listener's port. */
+static const struct config_listener *find_loop(const struct config *config,
+					       const struct config_backend *backend,
+					       const struct host *host, const uint8_t *ports)
+{
+	unsigned int port = ntohs(backend->backend.port);
+
+	if (backend->backend.family == TW_FAMILY_UNIX || !(ports[port / 8] & 1 << port % 8))
+		return NULL;
+	for (size_t i = 0; i < config->n_listeners; i++)
+		if (takes(&config->listeners[i], &backend->backend, host))
+			return &config->listeners[i];
+	return NULL;
+}
+
+static bool check_backends(const struct config *config, const char *object, const char *name,
+			   const struct config_backend *backends, size_t n, const struct host *host,
+			   const uint8_t *ports, struct config_problems *problems)
+{
+	bool is_good = true;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct config_listener *listener =
+			find_loop(config, &backends[i], host, ports);
+
+		if (!listener)
+			continue;
+		is_good = false;
+		config_problem_add(problems, &backends[i].pos, false,
+				   "%s %s: the backend %s is the listener %s of this router: a "
+				   "loop; expected a server",
+				   object, name, backends[i].backend.text, listener->name);
+	}
+	return is_good;
+}
+
+static bool check_listener(const struct config *config, const struct config_listener *listener,
+			   const struct host *host, const uint8_t *ports,
+			   struct config_problems *problems)
+{
+	bool is_good = check_backends(config, "listener", listener->name, listener->no_sni,
+				      listener->n_no_sni, host, ports, problems);
+
+	is_good &= check_backends(config, "listener", listener->name, listener->unknown_name,
+				  listener->n_unknown_name, host, ports, problems);
+	is_good &= check_backends(config, "listener", listener->name, listener->not_tls,
+				  listener->n_not_tls, host, ports, problems);
+	return is_good;
+}
+
+/* Refusals stand beside good routes; alone they would make an empty configuration look useful. */
+static void drop_lonely_refusals(struct config *config)
+{
+	for (size_t i = 0; i < config->n_routes; i++)
+		if (!config->routes[i].is_bad)
+			return;
+	while (config->n_routes)
+		config_route_fini(&config->routes[--config->n_routes]);
+}
+
+int config_check_loops(struct config *config, const uint8_t (*addrs)[16], size_t n,
+		       struct config_problems *problems)
+{
+	const struct host host = {.addrs = addrs, .n = n};
+	uint8_t ports[65536 / 8] = {};
+	bool is_good = true;
+
+	for (size_t i = 0; i < config->n_listeners; i++) {
+		unsigned int port = ntohs(config->listeners[i].port);
+
+		ports[port / 8] |= (uint8_t)(1 << port % 8);
+	}
+	for (size_t i = 0; i < config->n_listeners; i++)
+		is_good &= check_listener(config, &config->listeners[i], &host, ports, problems);
+	config->has_fatal |= !is_good;
+	for (size_t i = 0; i < config->n_routes; i++) {
+		struct config_route *route = &config->routes[i];
+
+		if (check_backends(config, "route", route->name, route->backends, route->n_backends,
+				   &host, ports, problems))
+			continue;
+		config_route_spoil(route);
+		is_good = false;
+	}
+	drop_lonely_refusals(config);
+	return is_good ? 0 : -EINVAL;
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the files config*.c share while a configuration is made; for them alone. Two passes: first
+ * settings and listeners of all inputs, then routes, which may then name any listener.
+ */
+#ifndef THRUWAY_CONFIG_PARTS_H
+#define THRUWAY_CONFIG_PARTS_H
+
+#include "model/reader.h"
+#include "model/seen.h"
+
+struct loader_input {
+	const char *file;
+	struct yaml_tree *yaml;
+};
+
+struct loader {
+	struct reader reader;
+	struct config *config;
+	struct loader_input *inputs;
+	size_t n_inputs;
+	struct config_pos given[READER_FIELDS_MAX]; /* settings, which may stand once in all */
+	size_t n_errors_before;			    /* in the list, of others */
+	size_t n_route_errors;
+
+	/* What must not stand twice, or not too often. */
+	struct seen *listener_names; /* bad listeners too: their routes are not to blame */
+	struct seen *listener_keys;  /* struct tw_bind_key, hostname */
+	struct seen *binds;
+	struct seen *route_names;
+	struct seen *route_keys; /* hostname \n listener \n alpn */
+	struct seen *backends;
+	struct seen *alpns;
+	size_t n_names; /* entries that the routes will take in the table, at least */
+	size_t n_slots;
+};
+
+/* One item of listeners: or routes:; a bad one is reported and not added to the config. */
+void config_read_listener(struct reader *r, const struct reader_path *path,
+			  const struct yaml_node *node, void *config);
+void config_read_route(struct reader *r, const struct reader_path *path,
+		       const struct yaml_node *node, void *config);
+void config_listener_fini(struct config_listener *listener);
+
+/* A list of backends, or one. */
+void config_read_backends(struct reader *r, const struct reader_path *path,
+			  const struct yaml_node *node, struct config_backend **ret_backends,
+			  size_t *ret_n);
+/* An IP that can be bound or connected to; @why (if not) is one static text. */
+bool config_ip_is_usable(const uint8_t ip[16], const char **ret_why);
+
+/* 0, or -EINVAL (or -ENOMEM) with *@ret_why: reader_check() and config_parse_*() end in this. */
+int config_why(char **ret_why, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* Names of listeners and routes: printable, without spaces and quotes, at most @max bytes. */
+int config_check_name(const char *what, size_t max, const char *text, char dst[TW_NAME_SIZE],
+		      char **ret_why);
+
+/* @array of @n items with room for one more; NULL (noted in @r, and @array stays) without memory.
+ */
+void *config_grow(struct reader *r, void *array, size_t n, size_t size);
+
+#endif
