@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Every map of the route table. All but tw_scratch are pinned in /sys/fs/bpf/INSTANCE/ under the
+ * names below and outlive the daemon; thruwayd adopts them when it starts.
+ *
+ * Who writes: only the daemon's main thread (user/kernel/sync.c), one element at a time; before
+ * each write it moves tw_state.generation, so that a look-up knows when it has seen half of a
+ * change (bpf/decide.bpf.h). Counters alone are added to by everyone, atomically.
+ * Who reads: the programs here; anybody by bpftool.
+ * When full: the daemon refuses what does not fit and says so; nothing is evicted.
+ *
+ * Hash maps do not preallocate: memory follows the number of entries. The kernel hands the memory
+ * of a removed element to the next one at once, while a reader may still hold its pointer.
+ * The definitions are weak, so that several objects include them and are linked into one.
+ */
+#ifndef THRUWAY_MAPS_BPF_H
+#define THRUWAY_MAPS_BPF_H
+
+#include "defs.bpf.h"
+
+/* Address and port -> bind. Ends when no listener is configured there any more. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, TW_BINDS_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct tw_bind_key);
+	__type(value, struct tw_bind);
+} tw_binds SEC(".maps") __weak;
+
+/* Bind id -> address and port: for callers that know a bind by its id. Lives as its bind. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, TW_BINDS_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct tw_bind_key);
+} tw_bind_keys SEC(".maps") __weak;
+
+/* Listener id -> listener. Ends with its entry in the configuration. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, TW_LISTENERS_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct tw_listener);
+} tw_listeners SEC(".maps") __weak;
+
+/* Bind, ALPN and name -> route. Ends when no route or listener has the name any more. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, TW_NAMES_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct tw_name_key);
+	__type(value, struct tw_name);
+} tw_names SEC(".maps") __weak;
+
+/* ALPN protocol -> id. Ends when no route asks for the protocol any more. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, TW_ALPNS_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct tw_alpn_key);
+	__type(value, __u32);
+} tw_alpns SEC(".maps") __weak;
+
+/* Route id -> route. Ends with its entry in the configuration, or with route del. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, TW_ROUTES_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct tw_route);
+} tw_routes SEC(".maps") __weak;
+
+/* Set and index -> backend and weight. Written before a route uses the set, removed after. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, TW_SLOTS_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct tw_slot_key);
+	__type(value, struct tw_slot);
+} tw_slots SEC(".maps") __weak;
+
+/* Backend id -> backend. Ends when no route has it any more. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, TW_BACKENDS_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct tw_backend);
+} tw_backends SEC(".maps") __weak;
+
+/*
+ * Counters by id. An entry is zeroed when its id is given to a new object, and an id is given away
+ * again only when nothing is active on it. Mapped by the daemon.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, TW_ROUTES_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct tw_stats);
+} tw_route_stats SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, TW_BACKENDS_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct tw_stats);
+} tw_backend_stats SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, TW_LISTENERS_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct tw_listener_stats);
+} tw_listener_stats SEC(".maps") __weak;
+
+/* What belongs to the table as a whole. Mapped by the daemon, which alone writes it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct tw_state);
+} tw_state SEC(".maps") __weak;
+
+/* Working memory of tw_decide, one slot a thread. Holds nothing between two calls; not pinned. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TW_SCRATCH_MAX);
+	__type(key, __u32);
+	__type(value, struct tw_scratch);
+} tw_scratch SEC(".maps") __weak;
+
+#endif

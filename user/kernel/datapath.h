@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The BPF object: opened, loaded, pinned and adopted here and nowhere else. Maps are pinned in
+ * /sys/fs/bpf/INSTANCE/ by the names that bpf/maps.bpf.h gives them.
+ */
+#ifndef THRUWAY_DATAPATH_H
+#define THRUWAY_DATAPATH_H
+
+#include <stdbool.h>
+
+#include "thruway/decide.h"
+
+struct datapath;
+
+/*
+ * Load the BPF object and pin its maps for @instance, re-using maps of the same layout that are
+ * already there (their entries stay). 0, or -errno with one line that says what is wrong and what
+ * helps in *@ret_why (to be freed). -EEXIST: pinned maps of another layout stand in the way and
+ * @reset is false; with @reset they are removed first.
+ */
+int datapath_open(const char *instance, bool reset, struct datapath **ret_dp, char **ret_why);
+/* Close file descriptors and mappings; pins stay. Accepts NULL, returns NULL. */
+struct datapath *datapath_close(struct datapath *dp);
+/* Remove every pin of @instance. 0, -ENOENT if there is none, or -errno. */
+int datapath_unpin(const char *instance);
+
+/* File descriptors of maps, lent. */
+int datapath_map_fd(const struct datapath *dp, const char *name);
+
+/*
+ * Ask tw_decide. @q's in part is filled, its out part is written. Any thread, each with its own
+ * scratch slot. 0, or -errno: -EINVAL for a length out of range, -EAGAIN if the table never held
+ * still, else the program could not run.
+ */
+int datapath_decide(const struct datapath *dp, struct tw_decide *q);
+
+/*
+ * Tell look-ups that a map of the route table is about to be written: those under way start over.
+ * Before each single write; main thread only.
+ */
+void datapath_begin_write(const struct datapath *dp);
+
+/* Counters in shared memory; add with __atomic_fetch_add(.., __ATOMIC_RELAXED). Ids out of range
+ * give the entry of id 0, which nobody shows. */
+struct tw_stats *datapath_route_stats(const struct datapath *dp, __u32 route);
+struct tw_stats *datapath_backend_stats(const struct datapath *dp, __u32 backend);
+struct tw_listener_stats *datapath_listener_stats(const struct datapath *dp, __u32 listener);
+
+#endif

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* This host's network devices and addresses (see devices.h). */
+#include "kernel/devices.h"
+
+#include <errno.h>
+#include <ifaddrs.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/addr.h"
+
+int devices_addresses(uint8_t (**ret_addrs)[16], size_t *ret_n)
+{
+	struct ifaddrs *list, *at;
+	uint8_t(*addrs)[16];
+	struct addr addr;
+	size_t n = 0;
+
+	if (getifaddrs(&list))
+		return -errno;
+	for (at = list; at; at = at->ifa_next)
+		n++;
+	addrs = calloc(n ? n : 1, sizeof(*addrs));
+	if (!addrs) {
+		freeifaddrs(list);
+		return -ENOMEM;
+	}
+	n = 0;
+	for (at = list; at; at = at->ifa_next)
+		if (at->ifa_addr && !addr_from_sockaddr(at->ifa_addr, &addr))
+			memcpy(addrs[n++], addr.ip, sizeof(*addrs));
+	freeifaddrs(list);
+	*ret_addrs = addrs;
+	*ret_n = n;
+	return 0;
+}

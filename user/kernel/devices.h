@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* This host's network devices and addresses. */
+#ifndef THRUWAY_DEVICES_H
+#define THRUWAY_DEVICES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Every address of this network namespace, loopback included, IPv4 as ::ffff:a.b.c.d. 0 or -errno;
+ * *@ret_addrs is the caller's to free.
+ */
+int devices_addresses(uint8_t (**ret_addrs)[16], size_t *ret_n);
+
+#endif
