@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The relay path's worker threads. Each has its own SO_REUSEPORT listeners, epoll, timers and
+ * pipes, and shares nothing with the others but the counters in the pinned maps. The functions
+ * here are the main thread's; they talk to the workers through a queue and an eventfd each.
+ */
+#ifndef THRUWAY_WORKERS_H
+#define THRUWAY_WORKERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "kernel/datapath.h"
+
+struct workers;
+
+/* One connection, as conn show and the access log see it. Pointers are lent for the call. */
+struct conn_record {
+	uint64_t id; /* unique while the daemon runs; worker number in the top 16 bits */
+	struct addr client;
+	struct addr local;	  /* the address that the client dialled */
+	struct addr backend_from; /* our own address towards the backend; port 0 = not connected */
+	uint32_t listener, route, backend; /* ids; 0 = none */
+	const char *sni;		   /* normalised; "" = none */
+	const uint8_t *alpn;		   /* as on the wire */
+	size_t alpn_len;
+	enum tw_path path;
+	const char *state; /* "hello", "connecting", "open", "half-closed", "closing", "ended" */
+	enum tw_reason reason; /* ended: why; TW_OK before */
+	uint64_t bytes_to_backend, bytes_to_client;
+	uint64_t age_ms;  /* since accept; ended: how long it lived */
+	uint64_t idle_ms; /* since the last byte */
+	uint32_t tries;	  /* backends tried */
+	int64_t start_unix_ms;
+};
+
+struct workers_config {
+	const struct datapath *dp;
+	uint32_t n;		  /* threads; 0 = one per core */
+	uint32_t max_connections; /* in all; 0 = as many as RLIMIT_NOFILE allows */
+	uint32_t keepalive_s;
+	/* Called on the worker's thread when a connection ended or was refused; may be NULL. */
+	void (*on_end)(void *arg, const struct conn_record *record);
+	void *arg;
+};
+
+/* What to listen on. listener: name for messages. */
+struct workers_bind {
+	uint32_t bind;	  /* id in the maps */
+	uint8_t addr[16]; /* :: = all, IPv4 and IPv6 */
+	__be16 port;
+	const char *listener;
+};
+
+int workers_start(const struct workers_config *config, struct workers **ret_workers);
+/* End every connection (RST, reason shutdown), stop the threads, free. Accepts NULL. */
+struct workers *workers_stop(struct workers *workers);
+
+/*
+ * Open what of @binds is not open yet. Nothing is accepted before workers_set_binds(). 0 or -errno
+ * with one line in *@ret_why (which address, what is wrong, what helps); on error nothing changed.
+ * Sockets opened here and not in the next workers_set_binds() are closed by it.
+ */
+int workers_prepare_binds(struct workers *workers, const struct workers_bind *binds, size_t n,
+			  char **ret_why);
+/* Accept on exactly @binds (all prepared before); listeners that are no more are closed, the
+ * connections waiting in their queues first accepted. Open connections stay. */
+int workers_set_binds(struct workers *workers, const struct workers_bind *binds, size_t n);
+
+/* Change what may change while running. */
+void workers_set_limits(struct workers *workers, uint32_t max_connections, uint32_t keepalive_s);
+
+/*
+ * (*cb) for every connection now open, on the caller's thread, from a copy made by each worker
+ * between two events. Returns the number.
+ */
+size_t workers_list(struct workers *workers,
+		    void (*cb)(void *arg, const struct conn_record *record), void *arg);
+/* End the connections for which all set fields match (0 = any) with RST; returns how many. */
+struct workers_filter {
+	uint64_t id;
+	uint32_t route, backend, listener;
+	uint8_t client[16]; /* all zero = any */
+};
+size_t workers_kill(struct workers *workers, const struct workers_filter *filter);
+
+struct workers_usage {
+	uint32_t threads;
+	uint64_t connections; /* now */
+	uint64_t max_connections;
+	uint64_t pipes;	      /* open now, held or spare */
+	uint64_t bytes;	      /* heap held for connections */
+};
+void workers_usage(struct workers *workers, struct workers_usage *ret_usage);
+
+#endif
