@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * From the user's text to the running router: the same checks for the file at start, the reload on
+ * SIGHUP and "thruway apply", and what happens when some of it is wrong.
+ */
+#ifndef THRUWAY_LOAD_H
+#define THRUWAY_LOAD_H
+
+#include <jansson.h>
+
+#include "edge/router.h"
+
+enum load_mode {
+	/* Any error: nothing changes (reload, apply). */
+	LOAD_ALL_OR_NOTHING,
+	/* Errors inside routes leave those routes out; other errors, or no good route left: nothing
+	 * changes (start, apply --partial). */
+	LOAD_GOOD_ROUTES,
+};
+
+/* Read @path, loops with this host's addresses included. As config_load(). */
+int load_file(const char *path, struct config **ret_config, struct config_problems *problems);
+/* The same from "files" of a request: [{"name", "text"}]. */
+int load_request(const json_t *files, struct config **ret_config, struct config_problems *problems);
+
+/*
+ * Put @config (taken) in force as @mode says about the errors in @problems. 0; -EINVAL when they
+ * forbid it; else as router_set_config().
+ */
+int load_commit(struct router *router, struct config *config, enum load_mode mode, bool dry_run,
+		struct tables_changes *changes, struct config_problems *problems, char **ret_why);
+/* May a configuration with these problems be used at all? */
+bool load_is_usable(const struct config *config, enum load_mode mode,
+		    const struct config_problems *problems);
+
+/* Does a route of the command line lead to a listener of @config? Then a problem is added. */
+void load_check_loops_route(struct config_route *route, const struct config *config,
+			    struct config_problems *problems);
+
+#endif

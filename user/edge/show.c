@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The router's objects as JSON (see show.h). */
+#include "edge/show.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/reason.h"
+
+static json_int_t load(const __u64 *counter)
+{
+	return (json_int_t)__atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+static json_t *string_or_null(const char *text)
+{
+	return text && *text ? json_string(text) : json_null();
+}
+
+const char *show_balance_word(__u32 balance)
+{
+	static const char *const words[] = { "weighted", "least_conn", "source" };
+
+	return balance < ARRAY_SIZE(words) ? words[balance] : "unknown";
+}
+
+const char *show_on_refuse_word(__u32 on_refuse)
+{
+	static const char *const words[] = { "reset", "alert", "drop" };
+
+	return on_refuse < ARRAY_SIZE(words) ? words[on_refuse] : "unknown";
+}
+
+json_t *show_bind_address(const __u8 addr[16], __be16 port)
+{
+	char text[ADDR_TEXT_SIZE];
+
+	if (addr_is_any(addr) && !addr_is_ipv4(addr))
+		snprintf(text, sizeof(text), "*:%u", ntohs(port));
+	else
+		addr_format(text, addr, port);
+	return json_string(text);
+}
+
+json_t *show_timeouts(const struct tw_timeouts *t)
+{
+	return json_pack("{s:I, s:I, s:I, s:I}", "hello_ms", (json_int_t)t->hello_ms, "connect_ms",
+			 (json_int_t)t->connect_ms, "idle_ms", (json_int_t)t->idle_ms,
+			 "half_closed_ms", (json_int_t)t->half_closed_ms);
+}
+
+/* --- counters ---------------------------------------------------------------------------- */
+
+static json_t *path_counts(const struct tw_path_stats *p)
+{
+	return json_pack("{s:I, s:I, s:I, s:I}", "connections", load(&p->connections), "active",
+			 load(&p->active), "bytes_to_backend", load(&p->bytes_to_backend),
+			 "bytes_to_client", load(&p->bytes_to_client));
+}
+
+/* COUNTS of control.h, added to @object. */
+static void add_counts(json_t *object, const struct tw_stats *s)
+{
+	const struct tw_path_stats *paths[] = { &s->packet, &s->socket, &s->relay };
+	json_int_t connections = 0, active = 0, to_backend = 0, to_client = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
+		connections += load(&paths[i]->connections);
+		active += load(&paths[i]->active);
+		to_backend += load(&paths[i]->bytes_to_backend);
+		to_client += load(&paths[i]->bytes_to_client);
+	}
+	json_object_set_new(object, "connections", json_integer(connections));
+	json_object_set_new(object, "active", json_integer(active));
+	json_object_set_new(object, "bytes_to_backend", json_integer(to_backend));
+	json_object_set_new(object, "bytes_to_client", json_integer(to_client));
+	json_object_set_new(object, "connect_failures", json_integer(load(&s->connect_failures)));
+	json_object_set_new(object, "refused", json_integer(load(&s->refused)));
+	json_object_set_new(object, "paths",
+			    json_pack("{s:o, s:o, s:o}", "packet", path_counts(&s->packet),
+				      "socket", path_counts(&s->socket), "relay",
+				      path_counts(&s->relay)));
+}
+
+static json_t *counts(const struct tw_stats *s)
+{
+	json_t *object = json_object();
+
+	add_counts(object, s);
+	return object;
+}
+
+static json_t *refusals(struct tw_refusals *r)
+{
+	json_t *object = json_object();
+
+	for (unsigned int reason = TW_OK + 1; reason < TW_REFUSE_END; reason++)
+		json_object_set_new(object, reason_word(reason),
+				    json_integer(load(reason_counter(r, reason))));
+	return object;
+}
+
+/* --- routes and backends ----------------------------------------------------------------- */
+
+static bool array_has(const json_t *array, const char *text)
+{
+	json_t *item;
+	size_t i;
+
+	json_array_foreach(array, i, item)
+		if (!strcmp(json_string_value(item), text))
+			return true;
+	return false;
+}
+
+static void append_once(json_t *array, const char *text)
+{
+	if (!array_has(array, text))
+		json_array_append_new(array, json_string(text));
+}
+
+struct route_names {
+	struct router *router;
+	json_t *hostnames, *listeners;
+};
+
+static void add_name(void *arg, const struct tw_name_key *key, const struct tw_name *value)
+{
+	struct route_names *names = arg;
+	const struct tw_listener *listener =
+		tables_listener(router_tables(names->router), value->listener);
+
+	append_once(names->hostnames, key->name);
+	if (listener)
+		append_once(names->listeners, listener->name);
+}
+
+static const struct config_route *configured(struct router *router, const struct tw_route *route)
+{
+	const struct config *config = router_config(router);
+
+	if (route->owner != TW_OWNER_FILE || !config)
+		return NULL;
+	for (size_t i = 0; i < config->n_routes; i++)
+		if (!strcmp(config->routes[i].name, route->name))
+			return &config->routes[i];
+	return NULL;
+}
+
+static json_t *route_alpn(struct router *router, const struct tw_route *route)
+{
+	const struct config_route *c = configured(router, route);
+	json_t *array = json_array();
+
+	if (*route->alpn)
+		json_array_append_new(array, json_string(route->alpn));
+	for (size_t i = 0; c && i < c->n_alpn; i++)
+		json_array_append_new(array, json_string(c->alpn[i]));
+	return array;
+}
+
+static json_t *route_backends(struct router *router, const struct tw_route *route)
+{
+	const struct tw_slot *slots = tables_route_slots(router_tables(router), route->id);
+	json_t *array = json_array();
+
+	for (__u32 i = 0; slots && i < route->backends; i++) {
+		const struct tw_backend *b = tables_backend(router_tables(router), slots[i].backend);
+
+		json_array_append_new(
+			array, json_pack("{s:i, s:o, s:i, s:b, s:b}", "id", (int)slots[i].backend,
+					 "address", string_or_null(b ? b->text : NULL), "weight",
+					 (int)slots[i].weight, "drained", b ? (int)b->drained : 0,
+					 "invalid", !b));
+	}
+	return array;
+}
+
+json_t *show_route(struct router *router, const struct tw_route *route)
+{
+	struct route_names names = { router, json_array(), json_array() };
+
+	tables_route_names(router_tables(router), route->id, add_name, &names);
+	return json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:s, s:i, s:b, s:o, s:o, s:o}", "id",
+			 (int)route->id, "name", route->name, "owner",
+			 route->owner == TW_OWNER_CLI ? "cli" : "file", "hostnames",
+			 names.hostnames, "listeners", names.listeners, "alpn",
+			 route_alpn(router, route), "balance", show_balance_word(route->balance),
+			 "tries", (int)route->tries, "refuse", (int)route->refuse, "timeouts",
+			 show_timeouts(&route->timeouts), "backends", route_backends(router, route),
+			 "stats", counts(datapath_route_stats(router_datapath(router), route->id)));
+}
+
+static json_t *routes_of_backend(struct router *router, __u32 backend)
+{
+	struct tables *tables = router_tables(router);
+	const struct tw_route *route = NULL;
+	json_t *array = json_array();
+
+	while ((route = tables_next_route(tables, route ? route->id : 0))) {
+		const struct tw_slot *slots = tables_route_slots(tables, route->id);
+
+		for (__u32 i = 0; slots && i < route->backends; i++)
+			if (slots[i].backend == backend) {
+				json_array_append_new(array, json_string(route->name));
+				break;
+			}
+	}
+	return array;
+}
+
+json_t *show_backend(struct router *router, const struct tw_backend *backend)
+{
+	return json_pack("{s:i, s:s, s:b, s:o, s:o}", "id", (int)backend->id, "address",
+			 backend->text, "drained", (int)backend->drained, "routes",
+			 routes_of_backend(router, backend->id), "stats",
+			 counts(datapath_backend_stats(router_datapath(router), backend->id)));
+}
+
+/* --- listeners --------------------------------------------------------------------------- */
+
+static json_t *fallback_backends(struct router *router, __u32 id)
+{
+	const struct tw_route *route = id ? tables_route(router_tables(router), id) : NULL;
+	const struct tw_slot *slots = route ? tables_route_slots(router_tables(router), id) : NULL;
+	json_t *array = json_array();
+
+	for (__u32 i = 0; slots && i < route->backends; i++) {
+		const struct tw_backend *b = tables_backend(router_tables(router), slots[i].backend);
+
+		if (b)
+			json_array_append_new(array, json_string(b->text));
+	}
+	return array;
+}
+
+static json_t *listener_counts(struct router *router, const struct tw_listener *l)
+{
+	struct tw_listener_stats *s = datapath_listener_stats(router_datapath(router), l->id);
+
+	return json_pack("{s:I, s:I, s:o}", "accepted", load(&s->accepted), "waiting",
+			 load(&s->waiting), "refused", refusals(&s->refused));
+}
+
+json_t *show_listener(struct router *router, const struct tw_listener *l)
+{
+	return json_pack("{s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "id", (int)l->id,
+			 "name", l->name, "address", show_bind_address(l->addr, l->port),
+			 "hostname", string_or_null(l->hostname), "on_refuse",
+			 show_on_refuse_word(l->on_refuse), "timeouts", show_timeouts(&l->timeouts),
+			 "no_sni", fallback_backends(router, l->no_sni_route), "unknown_name",
+			 fallback_backends(router, l->unknown_name_route), "not_tls",
+			 fallback_backends(router, l->not_tls_route), "stats",
+			 listener_counts(router, l));
+}
+
+/* --- everything counted ------------------------------------------------------------------ */
+
+static void add_to(json_t *object, const char *key, json_int_t n)
+{
+	json_t *sum = json_object_get(object, key);
+
+	if (sum)
+		json_integer_set(sum, json_integer_value(sum) + n);
+	else
+		json_object_set_new(object, key, json_integer(n));
+}
+
+static json_t *listener_totals(struct router *router, json_t *totals)
+{
+	const struct tw_listener *l = NULL;
+	json_t *array = json_array(), *sums = json_object();
+
+	while ((l = tables_next_listener(router_tables(router), l ? l->id : 0))) {
+		json_t *object = listener_counts(router, l), *by_reason, *n;
+		const char *word;
+
+		by_reason = json_object_get(object, "refused");
+		json_object_foreach(by_reason, word, n) {
+			add_to(sums, word, json_integer_value(n));
+			add_to(totals, "refused", json_integer_value(n));
+		}
+		add_to(totals, "accepted", json_integer_value(json_object_get(object, "accepted")));
+		add_to(totals, "waiting", json_integer_value(json_object_get(object, "waiting")));
+		json_object_set_new(object, "name", json_string(l->name));
+		json_array_append_new(array, object);
+	}
+	json_object_set_new(totals, "refusals", sums);
+	return array;
+}
+
+static void add_route_totals(json_t *totals, const json_t *route)
+{
+	static const char *const keys[] = { "connections", "active", "bytes_to_backend",
+					    "bytes_to_client", "connect_failures" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		add_to(totals, keys[i], json_integer_value(json_object_get(route, keys[i])));
+}
+
+json_t *show_stats(struct router *router)
+{
+	json_t *totals = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "accepted", 0LL,
+				   "waiting", 0LL, "connections", 0LL, "active", 0LL,
+				   "bytes_to_backend", 0LL, "bytes_to_client", 0LL,
+				   "connect_failures", 0LL, "refused", 0LL);
+	json_t *listeners = listener_totals(router, totals);
+	json_t *routes = json_array(), *backends = json_array();
+	struct tables *tables = router_tables(router);
+	const struct tw_backend *backend = NULL;
+	const struct tw_route *route = NULL;
+
+	while ((route = tables_next_route(tables, route ? route->id : 0))) {
+		json_t *object = counts(datapath_route_stats(router_datapath(router), route->id));
+
+		add_route_totals(totals, object);
+		json_object_set_new(object, "name", json_string(route->name));
+		json_object_set_new(object, "owner",
+				    json_string(route->owner == TW_OWNER_CLI ? "cli" : "file"));
+		json_array_append_new(routes, object);
+	}
+	while ((backend = tables_next_backend(tables, backend ? backend->id : 0))) {
+		json_t *object =
+			counts(datapath_backend_stats(router_datapath(router), backend->id));
+
+		json_object_set_new(object, "address", json_string(backend->text));
+		json_array_append_new(backends, object);
+	}
+	return json_pack("{s:o, s:o, s:o, s:o}", "listeners", listeners, "totals", totals, "routes",
+			 routes, "backends", backends);
+}
+
+/* --- connections ------------------------------------------------------------------------- */
+
+static json_t *alpn_list(const struct conn_record *r)
+{
+	char text[4 * 255 + 4];
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < r->alpn_len && i + 1 + r->alpn[i] <= r->alpn_len; i += 1 + r->alpn[i])
+		json_array_append_new(
+			array, json_string(log_quote(text, sizeof(text), r->alpn + i + 1, r->alpn[i])));
+	return array;
+}
+
+json_t *show_connection(struct router *router, const struct conn_record *r)
+{
+	static const char *const paths[TW_PATHS] = { "packet", "socket", "relay" };
+	struct tables *tables = router_tables(router);
+	const struct tw_listener *l = tables_listener(tables, r->listener);
+	const struct tw_route *route = tables_route(tables, r->route);
+	const struct tw_backend *b = tables_backend(tables, r->backend);
+	char id[20], client[ADDR_TEXT_SIZE], local[ADDR_TEXT_SIZE];
+
+	snprintf(id, sizeof(id), "%llx", (unsigned long long)r->id);
+	addr_format(client, r->client.ip, r->client.port);
+	addr_format(local, r->local.ip, r->local.port);
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:i}",
+			 "id", id, "client", client, "local", local, "listener",
+			 string_or_null(l ? l->name : NULL), "sni", string_or_null(r->sni), "alpn",
+			 alpn_list(r), "route", string_or_null(route ? route->name : NULL),
+			 "backend", string_or_null(b ? b->text : NULL), "path", paths[r->path],
+			 "state", r->state, "bytes_to_backend", (json_int_t)r->bytes_to_backend,
+			 "bytes_to_client", (json_int_t)r->bytes_to_client, "age_ms",
+			 (json_int_t)r->age_ms, "idle_ms", (json_int_t)r->idle_ms, "tries",
+			 (int)r->tries);
+}
+
+/* --- what changed ------------------------------------------------------------------------- */
+
+json_t *show_changes(const struct tables_changes *changes)
+{
+	static const char *const words[] = { "add", "change", "remove" };
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < changes->n; i++)
+		json_array_append_new(array, json_pack("{s:s, s:s, s:s}", "action",
+						       words[changes->items[i].action], "object",
+						       changes->items[i].object, "name",
+						       changes->items[i].name));
+	return array;
+}
