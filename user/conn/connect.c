@@ -15,6 +15,12 @@
 
 #include "conn/conn.h"
 
+/*
+ * Up to here every segment is looked at when it comes, so that what is malformed is refused as soon
+ * as that is certain. From here on only when a complete hello is possible: a client that trickles
+ * must not make us look at a growing queue for each byte.
+ */
+#define EAGER_BYTES 512
 /* A hello that has grown so long makes the receive queue large enough for the longest. */
 #define GROW_FROM (32 << 10)
 
@@ -30,9 +36,8 @@ static void set_lowat(struct conn *c, int bytes)
 }
 
 /*
- * Sleep until there may be enough. A client that trickles wakes us a few times, not at every byte.
- * The kernel makes the receive buffer fit the mark when it is set, and does not shrink it again:
- * a long hello in tiny records needs more than there is by default.
+ * Sleep until there may be enough. The kernel makes the receive buffer fit the mark when it is set,
+ * and does not shrink it again: a long hello in tiny records needs more than there is by default.
  */
 static void wait_for_more(struct worker *w, struct conn *c, uint32_t need, size_t have)
 {
@@ -44,7 +49,7 @@ static void wait_for_more(struct worker *w, struct conn *c, uint32_t need, size_
 		(void)setsockopt(client->source.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
 	if (have >= GROW_FROM)
 		set_lowat(c, FLOW_BUF_BYTES);
-	if (need > have + 1 || c->has_lowat)
+	if ((have >= EAGER_BYTES && need > have + 1) || c->has_lowat)
 		set_lowat(c, (int)need);
 	if (!conn_watch(w, client, false))
 		conn_refuse(w, c, TW_REFUSE_internal);
