@@ -47,7 +47,8 @@ help: ## list the targets
 $(B)/thruwayd: $(B)/user/thruwayd.o $(B)/libthruway.a
 	$(call say,LINK,$@)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-$(B)/thruway: $(CLI_OBJ) $(B)/libthruway.a
+# The command talks to the daemon: nothing of conn and edge goes into it.
+$(B)/thruway: $(CLI_OBJ) $(filter $(addprefix $(B)/user/,base/% model/% kernel/%),$(LIB_OBJ))
 	$(call say,LINK,$@)$(CC) $(SANFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
 $(B)/libthruway.a: $(LIB_OBJ)

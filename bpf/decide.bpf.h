@@ -57,6 +57,12 @@ static __always_inline bool decide_bind(struct tw_scratch *s)
 	return true;
 }
 
+/*
+ * The next three are global functions: the verifier looks at each once, for any scratch, and not
+ * anew for every call in every attempt (48,000 steps instead of 143,000). Such a function returns a
+ * number, which says nothing here, and cannot take a pointer for granted.
+ */
+
 /* Search the name. Sets listener, and route or reason. */
 __weak int decide_name(struct tw_scratch *s)
 {

@@ -41,23 +41,25 @@ static const char usage[] =
 	"      --instance NAME    pins in /sys/fs/bpf/NAME, control socket in /run/NAME\n"
 	"                         (default thruway)\n"
 	"      --log-level LEVEL  error, warn, info (default) or debug\n"
-	"      --reset            remove pinned state of another version instead of refusing to start\n"
+	"      --reset            remove pinned state of another version instead of refusing to "
+	"start\n"
 	"  -V, --version          print the version\n"
 	"  -h, --help             print this help\n"
 	"\n"
-	"SIGHUP reads the configuration again: all of it, or nothing if it has an error. SIGTERM stops\n"
+	"SIGHUP reads the configuration again: all of it, or nothing if it has an error. SIGTERM "
+	"stops\n"
 	"the daemon; routes and counters stay pinned (\"thruway down\" removes them).\n";
 
 /* 0, or the exit code + 1. */
 static int parse_options(int argc, char **argv, struct options *o)
 {
 	static const struct option longs[] = {
-		{ "config", required_argument, NULL, 'c' },
-		{ "instance", required_argument, NULL, 'i' },
-		{ "log-level", required_argument, NULL, 'l' },
-		{ "reset", no_argument, NULL, 'r' },
-		{ "version", no_argument, NULL, 'V' },
-		{ "help", no_argument, NULL, 'h' },
+		{"config", required_argument, NULL, 'c'},
+		{"instance", required_argument, NULL, 'i'},
+		{"log-level", required_argument, NULL, 'l'},
+		{"reset", no_argument, NULL, 'r'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
 		{},
 	};
 	enum log_level level;
@@ -74,8 +76,10 @@ static int parse_options(int argc, char **argv, struct options *o)
 			break;
 		case 'l':
 			if (log_level_parse(optarg, &level)) {
-				fprintf(stderr, "thruwayd: --log-level %s: one of error, warn, info, "
-						"debug is expected\n", optarg);
+				fprintf(stderr,
+					"thruwayd: --log-level %s: one of error, warn, info, "
+					"debug is expected\n",
+					optarg);
 				return 3;
 			}
 			log_set_level(level);
@@ -98,7 +102,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 		if (optind < argc)
 			fprintf(stderr, "thruwayd: unexpected argument '%s'\n", argv[optind]);
 		else
-			fprintf(stderr, "thruwayd: --instance %s: " INSTANCE_EXPECTED " is expected\n",
+			fprintf(stderr,
+				"thruwayd: --instance %s: " INSTANCE_EXPECTED " is expected\n",
 				o->instance);
 		fputs("Try 'thruwayd --help'.\n", stderr);
 		return 3;
@@ -126,7 +131,8 @@ static int read_config(const struct options *o, struct config **ret_config,
 		       struct config_problems *problems)
 {
 	if (o->config_is_default && access(o->config_path, F_OK)) {
-		log_warn("%s does not exist: no listeners until \"thruway apply -f FILE\" gives some",
+		log_warn("%s does not exist: no listeners until \"thruway apply -f FILE\" gives "
+			 "some",
 			 o->config_path);
 		*ret_config = calloc(1, sizeof(**ret_config));
 		return *ret_config ? 0 : -ENOMEM;
@@ -145,8 +151,8 @@ static void reload(struct router *router, const struct options *o)
 	config_problems_init(&problems);
 	err = read_config(o, &config, &problems);
 	if (!err)
-		err = load_commit(router, TAKE_PTR(config), LOAD_ALL_OR_NOTHING, false, NULL, &problems,
-				  &why);
+		err = load_commit(router, TAKE_PTR(config), LOAD_ALL_OR_NOTHING, false, NULL,
+				  &problems, &why);
 	log_problems(&problems);
 	if (err)
 		log_err("reload: %s; the running configuration stays as it was",
@@ -174,8 +180,8 @@ static struct router *start(const struct options *o)
 	if (!err)
 		err = router_open(o->instance, o->reset, config, &router, &why);
 	if (!err)
-		err = load_commit(router, TAKE_PTR(config), LOAD_GOOD_ROUTES, false, NULL, &problems,
-				  &why);
+		err = load_commit(router, TAKE_PTR(config), LOAD_GOOD_ROUTES, false, NULL,
+				  &problems, &why);
 	log_problems(&problems);
 	if (why)
 		log_err("%s", why);
@@ -192,8 +198,8 @@ static bool serve(struct router *router, struct control *control, int signals,
 		  const struct options *o, const bool *is_down)
 {
 	struct pollfd fds[] = {
-		{ .fd = signals, .events = POLLIN },
-		{ .fd = control_fd(control), .events = POLLIN },
+		{.fd = signals, .events = POLLIN},
+		{.fd = control_fd(control), .events = POLLIN},
 	};
 	struct signalfd_siginfo info;
 
@@ -203,7 +209,8 @@ static bool serve(struct router *router, struct control *control, int signals,
 			return false;
 		}
 		control_dispatch(control);
-		if (!(fds[0].revents & POLLIN) || read(signals, &info, sizeof(info)) != sizeof(info))
+		if (!(fds[0].revents & POLLIN) ||
+		    read(signals, &info, sizeof(info)) != sizeof(info))
 			continue;
 		if (info.ssi_signo != SIGHUP) {
 			log_info("%s: stopping; routes and counters stay pinned",
@@ -245,8 +252,9 @@ static json_t *handle(void *arg, const json_t *request)
 
 int main(int argc, char **argv)
 {
-	struct options o = { .config_path = CONFIG_DEFAULT, .config_is_default = true,
-			     .instance = INSTANCE_DEFAULT };
+	struct options o = {.config_path = CONFIG_DEFAULT,
+			    .config_is_default = true,
+			    .instance = INSTANCE_DEFAULT};
 	_cleanup_close_ int signals = -1;
 	struct control *control = NULL;
 	struct handler handler = {};
@@ -271,14 +279,15 @@ int main(int argc, char **argv)
 	}
 	router = start(&o);
 	if (router) {
-		handler.api = (struct api){ router, o.instance, o.config_path, clock_ms() };
+		handler.api = (struct api){router, o.instance, o.config_path, clock_ms()};
 		log_info("ready");
 		notify_send("READY=1");
 		unpin = serve(router, control, signals, &o, &handler.is_down);
 		notify_send("STOPPING=1");
 	}
 	code = router ? 0 : 1;
-	/* The control socket and its lock go last: they keep another daemon away until all is done. */
+	/* The control socket and its lock go last: they keep another daemon away until all is done.
+	 */
 	router_close(router, unpin);
 	control_close(control);
 	return code;

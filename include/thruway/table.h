@@ -18,23 +18,24 @@
 #include "thruway/reason.h"
 #include "thruway/types.h"
 
-#define TW_BINDS_MAX	 256
-#define TW_LISTENERS_MAX 1024
-#define TW_ROUTES_MAX	 131072 /* route ids 1 .. TW_ROUTES_MAX - 1; 0 means none */
-#define TW_BACKENDS_MAX	 65536	/* backend ids 1 .. TW_BACKENDS_MAX - 1; 0 means none */
-#define TW_NAMES_MAX	 1048576
-#define TW_SLOTS_MAX	 1048576
-#define TW_ALPNS_MAX	 1024
+#define TW_BINDS_MAX	      256
+#define TW_LISTENERS_MAX      1024
+#define TW_ROUTES_MAX	      131072 /* route ids 1 .. TW_ROUTES_MAX - 1; 0 means none */
+#define TW_BACKENDS_MAX	      65536  /* backend ids 1 .. TW_BACKENDS_MAX - 1; 0 means none */
+#define TW_NAMES_MAX	      1048576
+#define TW_SLOTS_MAX	      1048576
+#define TW_ALPNS_MAX	      1024
 /* Backends of one route. */
 #define TW_ROUTE_BACKENDS_MAX 1024
 /* Weight of one backend, as in the Gateway API. */
-#define TW_WEIGHT_MAX 1000000
+#define TW_WEIGHT_MAX	      1000000
 
 enum tw_path { TW_PATH_PACKET, TW_PATH_SOCKET, TW_PATH_RELAY, TW_PATHS };
 
 /* --- binds ------------------------------------------------------------------------------- */
 
-/* Key of tw_binds, value of tw_bind_keys (by bind id). IPv4 is written as ::ffff:a.b.c.d; all addresses is ::. */
+/* Key of tw_binds, value of tw_bind_keys (by bind id). IPv4 is written as ::ffff:a.b.c.d; all
+ * addresses is ::. */
 struct tw_bind_key {
 	__u8 addr[16];
 	__be16 port;
@@ -100,9 +101,9 @@ struct tw_name_key {
 };
 
 enum tw_name_flags {
-	TW_NAME_REFUSE = 1, /* the search ends here: refused_name */
+	TW_NAME_REFUSE = 1,   /* the search ends here: refused_name */
 	TW_NAME_NO_MATCH = 2, /* the search ends here: unknown_name (a listener's name, no route) */
-	TW_NAME_ALPN = 4,   /* entries with an ALPN id exist for this name; look there first */
+	TW_NAME_ALPN = 4,     /* entries with an ALPN id exist for this name; look there first */
 	TW_NAME_ONLY_ALPN = 8, /* nothing without ALPN: no match there means the search goes on */
 };
 
@@ -144,14 +145,15 @@ struct tw_route {
 	char listener[TW_LABEL_SIZE]; /* CLI: the one listener it is for; "" = all */
 	char alpn[TW_ALPN_SIZE];      /* CLI: the one ALPN protocol it is for; "" = any */
 	__u32 id;
-	__u32 owner;   /* enum tw_owner */
-	__u32 balance; /* enum tw_balance */
-	__u32 set;     /* current set of backends; 0 = none */
-	__u32 backends; /* entries in the set */
-	__u32 total_weight; /* sum of the set's weights, each divided by their greatest common divisor */
+	__u32 owner;	    /* enum tw_owner */
+	__u32 balance;	    /* enum tw_balance */
+	__u32 set;	    /* current set of backends; 0 = none */
+	__u32 backends;	    /* entries in the set */
+	__u32 total_weight; /* sum of the set's weights, each divided by their greatest common
+			       divisor */
 	__u32 stride; /* coprime to total_weight, near its golden section: see bpf/pick.bpf.h */
-	__u32 tries;	/* backends tried for one connection */
-	__u32 refuse;	/* 1 = every connection is refused (refused_name) */
+	__u32 tries;  /* backends tried for one connection */
+	__u32 refuse; /* 1 = every connection is refused (refused_name) */
 	__u32 pad;
 	struct tw_timeouts timeouts; /* 0 = the listener's */
 };
@@ -178,10 +180,11 @@ enum tw_backend_family { TW_FAMILY_IPV4 = 4, TW_FAMILY_IPV6 = 6, TW_FAMILY_UNIX 
 
 /* Value of tw_backends, by backend id. */
 struct tw_backend {
-	char text[TW_BACKEND_TEXT_SIZE]; /* canonical: "10.0.0.5:8443", "[::1]:443", "unix:/run/x" */
+	char text[TW_BACKEND_TEXT_SIZE]; /* canonical: "10.0.0.5:8443", "[::1]:443", "unix:/run/x"
+					  */
 	__u8 addr[16];			 /* IPv4 as ::ffff:a.b.c.d */
 	__be16 port;
-	__u16 family;  /* enum tw_backend_family */
+	__u16 family; /* enum tw_backend_family */
 	__u32 id;
 	__u32 drained; /* 1 = no new connections (thruway backend drain) */
 	__u32 pad;

@@ -12,12 +12,12 @@
 #endif
 
 /* Longest DNS name without its trailing dot, in bytes (RFC 1035 2.3.4). */
-#define TW_NAME_MAX 253
+#define TW_NAME_MAX   253
 /* A name in a map: NUL-terminated and zero-filled, so that bpftool prints it as a string. */
-#define TW_NAME_SIZE 256
+#define TW_NAME_SIZE  256
 /* Longest name of a listener, in bytes, with its NUL. */
 #define TW_LABEL_SIZE 64
 /* Longest ALPN protocol that a route may ask for, with its NUL (RFC 7301 allows 255 bytes). */
-#define TW_ALPN_SIZE 32
+#define TW_ALPN_SIZE  32
 
 #endif

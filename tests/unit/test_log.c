@@ -37,8 +37,10 @@ static void what_does_not_fit_is_cut_and_marked(void **state)
 	(void)state;
 	for (size_t len = 0; len < 40; len++) {
 		memset(text, 'x', sizeof(text));
-		log_quote(text, sizeof(text), "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
-					      "abcdefghijabcdefghijabcdefghij", len);
+		log_quote(text, sizeof(text),
+			  "\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff"
+			  "abcdefghijabcdefghijabcdefghij",
+			  len);
 		assert_non_null(memchr(text, '\0', sizeof(text)));
 	}
 	assert_string_equal(log_quote(text, sizeof(text), "abcdefghij", 10) + 4, "...");
@@ -67,7 +69,7 @@ static void the_counter_of_a_reason_is_the_field_of_its_name(void **state)
 }
 
 static const struct conn_record record = {
-	.client = { .ip = { [10] = 0xff, [11] = 0xff, 192, 0, 2, 1 }, .port = 0x3930 },
+	.client = {.ip = {[10] = 0xff, [11] = 0xff, 192, 0, 2, 1}, .port = 0x3930},
 	.listener = 1,
 	.route = 2,
 	.backend = 3,
@@ -113,10 +115,11 @@ static void a_text_line_has_every_field_and_escapes_what_the_client_sent(void **
 	_cleanup_free_ char *line = line_of(CONFIG_LOG_TEXT);
 
 	(void)state;
-	assert_string_equal(line, "2023-11-14T22:13:20.123Z client=192.0.2.1:12345 listener=tls "
-				  "sni=app.example.com alpn=h2,\\x01\\x22\\x0a\\x5cz route=route-two "
-				  "backend=10.0.0.5:8443 path=relay to_backend=517 "
-				  "to_client=5000000000 duration_ms=42 tries=1 reason=closed\n");
+	assert_string_equal(line,
+			    "2023-11-14T22:13:20.123Z client=192.0.2.1:12345 listener=tls "
+			    "sni=app.example.com alpn=h2,\\x01\\x22\\x0a\\x5cz route=route-two "
+			    "backend=10.0.0.5:8443 path=relay to_backend=517 "
+			    "to_client=5000000000 duration_ms=42 tries=1 reason=closed\n");
 }
 
 static void a_json_line_is_one_object_with_numbers_as_numbers(void **state)
@@ -139,7 +142,8 @@ static void a_file_that_cannot_be_opened_is_reported_and_changes_nothing(void **
 
 	(void)state;
 	assert_int_equal(access_log_open(&log), 0);
-	assert_int_equal(access_log_configure(log, "/nonexistent/dir/log", CONFIG_LOG_TEXT), -ENOENT);
+	assert_int_equal(access_log_configure(log, "/nonexistent/dir/log", CONFIG_LOG_TEXT),
+			 -ENOENT);
 	access_log_close(log);
 }
 

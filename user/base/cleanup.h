@@ -29,17 +29,17 @@ static inline void cleanup_fclose_p(FILE **f)
 #define _cleanup_fclose_ __attribute__((cleanup(cleanup_fclose_p)))
 
 /* Hand a local's value out; its cleanup then does nothing. */
-#define TAKE_PTR(p)                      \
-	({                               \
-		__typeof__(p) p_ = (p);  \
-		(p) = NULL;              \
-		p_;                      \
+#define TAKE_PTR(p)                                                                                \
+	({                                                                                         \
+		__typeof__(p) p_ = (p);                                                            \
+		(p) = NULL;                                                                        \
+		p_;                                                                                \
 	})
-#define TAKE_FD(fd)                \
-	({                         \
-		int fd_ = (fd);    \
-		(fd) = -1;         \
-		fd_;               \
+#define TAKE_FD(fd)                                                                                \
+	({                                                                                         \
+		int fd_ = (fd);                                                                    \
+		(fd) = -1;                                                                         \
+		fd_;                                                                               \
 	})
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

@@ -48,7 +48,7 @@ int index_add(struct index *ix, uint32_t hash, uint32_t value)
 
 	if (r)
 		return r;
-	put(ix, (struct index_cell){ .hash = hash, .value = value });
+	put(ix, (struct index_cell){.hash = hash, .value = value});
 	ix->used++;
 	return 0;
 }

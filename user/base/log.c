@@ -11,7 +11,7 @@
 #define LINE_MAX_BYTES 2048
 
 static enum log_level max_level = LOG_LEVEL_INFO;
-static const char *const level_words[] = { "error", "warn", "info", "debug" };
+static const char *const level_words[] = {"error", "warn", "info", "debug"};
 
 void log_set_level(enum log_level level)
 {
@@ -49,7 +49,8 @@ void log_write(enum log_level level, const char *fmt, ...)
 		return;
 	len += n < (int)sizeof(line) - len - 1 ? n : (int)sizeof(line) - len - 2;
 	line[len++] = '\n';
-	/* One write keeps lines of several threads whole; a full stderr is nobody's to report to. */
+	/* One write keeps lines of several threads whole; a full stderr is nobody's to report to.
+	 */
 	(void)!write(STDERR_FILENO, line, len);
 }
 
@@ -60,8 +61,8 @@ char *log_quote(char *dst, size_t size, const void *src, size_t len)
 	size_t at = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		bool is_plain = s[i] >= 0x20 && s[i] < 0x7f && s[i] != '"' && s[i] != '\\' &&
-				s[i] != '\'';
+		bool is_plain =
+			s[i] >= 0x20 && s[i] < 0x7f && s[i] != '"' && s[i] != '\\' && s[i] != '\'';
 		size_t need = is_plain ? 1 : 4;
 
 		if (at + need + 4 > size && !(i + 1 == len && at + need + 1 <= size)) {

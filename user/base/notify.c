@@ -12,7 +12,7 @@
 
 void notify_send(const char *state)
 {
-	struct sockaddr_un to = { .sun_family = AF_UNIX };
+	struct sockaddr_un to = {.sun_family = AF_UNIX};
 	const char *path = getenv("NOTIFY_SOCKET");
 	_cleanup_close_ int fd = -1;
 	size_t len;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Tell the service manager about the daemon's state: sd_notify(3)'s protocol, without its library. */
+/* Tell the service manager about the daemon's state: sd_notify(3)'s protocol, without its library.
+ */
 #ifndef THRUWAY_NOTIFY_H
 #define THRUWAY_NOTIFY_H
 

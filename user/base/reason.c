@@ -4,13 +4,12 @@
 
 static const struct {
 	const char *word, *text;
-} reasons[TW_REASON_END] = {
-	[TW_OK] = { "ok", "served" },
-#define X(w, t) [TW_REFUSE_##w] = { #w, t },
-	TW_REFUSALS(X)
+} reasons[TW_REASON_END] = {[TW_OK] = {"ok", "served"},
+#define X(w, t) [TW_REFUSE_##w] = {#w, t},
+			    TW_REFUSALS(X)
 #undef X
-#define X(w, t) [TW_END_##w] = { #w, t },
-	TW_ENDS(X)
+#define X(w, t) [TW_END_##w] = {#w, t},
+				    TW_ENDS(X)
 #undef X
 };
 

@@ -22,7 +22,7 @@
  */
 #define EAGER_BYTES 512
 /* A hello that has grown so long makes the receive queue large enough for the longest. */
-#define GROW_FROM (32 << 10)
+#define GROW_FROM   (32 << 10)
 
 _Static_assert(FLOW_BUF_BYTES > TW_HELLO_STREAM_MAX, "the longest ClientHello is seen whole");
 

@@ -29,7 +29,7 @@
 /* Move so much for one direction before others get their turn. */
 #define PUMP_BYTES (1 << 20)
 
-_Static_assert(COPY_BYTES <= FLOW_BUF_BYTES && COPY_BYTES <= PIPE_BYTES, "the rest must fit");
+_Static_assert(COPY_BYTES <= FLOW_BUF_BYTES && COPY_BYTES <= PIPE_BYTES_MIN, "the rest must fit");
 
 /* A receive returned @n. true = there are bytes. */
 static bool received(struct side *src, ssize_t n)
@@ -106,34 +106,62 @@ static void keep_rest(struct flow_tools *tools, struct flow *flow, struct side *
 	src->eof = true;
 }
 
+/*
+ * With MSG_MORE when it is known that nothing follows: the FIN that the caller sends then goes in
+ * the same packet.
+ */
+static size_t send_copy(const struct flow_tools *tools, struct flow *flow, const struct side *src,
+			struct side *dst, size_t len)
+{
+	int flags = MSG_NOSIGNAL | (src->eof && !src->error ? MSG_MORE : 0);
+	size_t done = sent(flow, dst, send(dst->source.fd, tools->buf, len, flags));
+
+	if (done < len)
+		dst->writable = false;
+	return done;
+}
+
+/* No pipe for the rest: take out of the queue only what was sent. */
+static void copy_by_peeking(struct flow_tools *tools, struct flow *flow, struct side *src,
+			    struct side *dst)
+{
+	ssize_t n = recv(src->source.fd, tools->buf, COPY_BYTES, MSG_PEEK);
+	size_t done;
+
+	if (!received(src, n))
+		return;
+	done = send_copy(tools, flow, src, dst, (size_t)n);
+	/* Just looked at, so this takes out what it says. */
+	if (done && recv(src->source.fd, tools->buf, done, 0) != (ssize_t)done) {
+		src->error = EIO;
+		src->eof = true;
+	}
+}
+
 static void copy(struct flow_tools *tools, struct flow *flow, struct side *src, struct side *dst)
 {
-	bool has_spare = pipe_pool_fill(&tools->pipes);
 	size_t len, done;
 	ssize_t n;
 
-	n = recv(src->source.fd, tools->buf, COPY_BYTES, has_spare ? 0 : MSG_PEEK);
+	if (!pipe_pool_fill(&tools->pipes)) {
+		copy_by_peeking(tools, flow, src, dst);
+		return;
+	}
+	n = recv(src->source.fd, tools->buf, COPY_BYTES, 0);
 	if (!received(src, n))
 		return;
 	len = (size_t)n;
-	done = sent(flow, dst, send(dst->source.fd, tools->buf, len, MSG_NOSIGNAL));
-	if (dst->error)
-		return;
-	if (done < len)
-		dst->writable = false;
-	if (!has_spare) {
-		/* Just looked at, so this takes out what it says. */
-		if (done && recv(src->source.fd, tools->buf, done, 0) != (ssize_t)done) {
-			src->error = EIO;
-			src->eof = true;
-		}
-		return;
-	}
-	if (done < len)
-		keep_rest(tools, flow, src, tools->buf + done, len - done);
-	if (len < COPY_BYTES && !src->rdhup && !src->urgent)
+	if (len < COPY_BYTES && src->rdhup) {
+		n = recv(src->source.fd, tools->buf + len, COPY_BYTES - len, 0);
+		if (received(src, n))
+			len += (size_t)n;
+	} else if (len < COPY_BYTES && !src->urgent) {
 		src->readable = false;
+	}
 	flow->is_bulk = len >= BULK_FROM && !src->urgent;
+	done = send_copy(tools, flow, src, dst, len);
+	if (done < len && !dst->error)
+		keep_rest(tools, flow, src, tools->buf + done, len - done);
 }
 
 bool flow_pump(struct flow_tools *tools, struct flow *flow, struct side *src, struct side *dst)

@@ -36,7 +36,8 @@ static struct pipe *pipe_new(struct pipe_pool *pool)
 	pipe->wr = fds[1];
 	pipe->next = NULL;
 	count(pool, 1);
-	if (fcntl(pipe->wr, F_SETPIPE_SZ, PIPE_BYTES) < PIPE_BYTES) {
+	if (fcntl(pipe->wr, F_SETPIPE_SZ, PIPE_BYTES) < PIPE_BYTES &&
+	    fcntl(pipe->wr, F_GETPIPE_SZ) < PIPE_BYTES_MIN) {
 		pipe_free(pool, pipe);
 		return NULL;
 	}

@@ -90,8 +90,8 @@ struct workers_usage {
 	uint32_t threads;
 	uint64_t connections; /* now */
 	uint64_t max_connections;
-	uint64_t pipes;	      /* open now, held or spare */
-	uint64_t bytes;	      /* heap held for connections */
+	uint64_t pipes; /* open now, held or spare */
+	uint64_t bytes; /* heap held for connections */
 };
 void workers_usage(struct workers *workers, struct workers_usage *ret_usage);
 

@@ -104,7 +104,7 @@ static void format_time(char *dst, size_t size, int64_t unix_ms)
 
 static const char *path_word(enum tw_path path)
 {
-	static const char *const words[TW_PATHS] = { "packet", "socket", "relay" };
+	static const char *const words[TW_PATHS] = {"packet", "socket", "relay"};
 
 	return path < TW_PATHS ? words[path] : "none";
 }
@@ -115,7 +115,8 @@ static void format_alpn(char *dst, size_t size, const struct conn_record *r)
 	size_t at = 0;
 
 	*dst = '\0';
-	for (size_t i = 0; i < r->alpn_len && i + 1 + r->alpn[i] <= r->alpn_len; i += 1 + r->alpn[i]) {
+	for (size_t i = 0; i < r->alpn_len && i + 1 + r->alpn[i] <= r->alpn_len;
+	     i += 1 + r->alpn[i]) {
 		if (at && at + 1 < size)
 			dst[at++] = ',';
 		log_quote(dst + at, size - at, r->alpn + i + 1, r->alpn[i]);
@@ -152,9 +153,10 @@ static json_t *alpn_array(const struct conn_record *r)
 	json_t *array = json_array();
 	char text[4 * 255 + 4];
 
-	for (size_t i = 0; i < r->alpn_len && i + 1 + r->alpn[i] <= r->alpn_len; i += 1 + r->alpn[i])
-		json_array_append_new(
-			array, json_string(log_quote(text, sizeof(text), r->alpn + i + 1, r->alpn[i])));
+	for (size_t i = 0; i < r->alpn_len && i + 1 + r->alpn[i] <= r->alpn_len;
+	     i += 1 + r->alpn[i])
+		json_array_append_new(array, json_string(log_quote(text, sizeof(text),
+								   r->alpn + i + 1, r->alpn[i])));
 	return array;
 }
 
@@ -169,15 +171,15 @@ static size_t format_json(char *dst, size_t size, const struct line *line,
 	json_t *object;
 	size_t len;
 
-	object = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:i, s:s}",
-			   "time", line->start, "client", line->client, "local", line->local,
-			   "listener", string_or_null(line->listener), "sni",
-			   string_or_null(r->sni), "alpn", alpn_array(r), "route",
-			   string_or_null(line->route), "backend", string_or_null(line->backend),
-			   "path", path_word(r->path), "bytes_to_backend",
-			   (json_int_t)r->bytes_to_backend, "bytes_to_client",
-			   (json_int_t)r->bytes_to_client, "duration_ms", (json_int_t)r->age_ms,
-			   "tries", (int)r->tries, "reason", reason_word(r->reason));
+	object =
+		json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:i, s:s}",
+			  "time", line->start, "client", line->client, "local", line->local,
+			  "listener", string_or_null(line->listener), "sni", string_or_null(r->sni),
+			  "alpn", alpn_array(r), "route", string_or_null(line->route), "backend",
+			  string_or_null(line->backend), "path", path_word(r->path),
+			  "bytes_to_backend", (json_int_t)r->bytes_to_backend, "bytes_to_client",
+			  (json_int_t)r->bytes_to_client, "duration_ms", (json_int_t)r->age_ms,
+			  "tries", (int)r->tries, "reason", reason_word(r->reason));
 	if (!object)
 		return 0;
 	len = json_dumpb(object, dst, size - 1, JSON_COMPACT | JSON_ENSURE_ASCII);

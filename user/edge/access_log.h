@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * One line per connection that ended or was refused. Workers format a line and put it into a bounded
- * queue; a thread of its own writes, so that a slow disk or terminal never holds up a connection.
- * Lines that find the queue full are dropped and counted, and the log says how many.
+ * One line per connection that ended or was refused. Workers format a line and put it into a
+ * bounded queue; a thread of its own writes, so that a slow disk or terminal never holds up a
+ * connection. Lines that find the queue full are dropped and counted, and the log says how many.
  */
 #ifndef THRUWAY_ACCESS_LOG_H
 #define THRUWAY_ACCESS_LOG_H
@@ -20,12 +20,11 @@ int access_log_open(struct access_log **ret_log);
 struct access_log *access_log_close(struct access_log *log);
 
 /*
- * @target NULL = off, "stdout", "syslog" or a path (opened for append, mode 0640; the same path again
- * is opened anew, as logrotate wants on SIGHUP). -errno, and nothing changed, if it cannot be opened.
- * Main thread.
+ * @target NULL = off, "stdout", "syslog" or a path (opened for append, mode 0640; the same path
+ * again is opened anew, as logrotate wants on SIGHUP). -errno, and nothing changed, if it cannot be
+ * opened. Main thread.
  */
-int access_log_configure(struct access_log *log, const char *target,
-			 enum config_log_format format);
+int access_log_configure(struct access_log *log, const char *target, enum config_log_format format);
 
 /* Names of ids, for the lines. They stay until the id gets another name, so that a connection that
  * outlives its route is still logged with it. Main thread; @text is copied. */

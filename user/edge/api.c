@@ -102,7 +102,7 @@ static json_t *read_backends(const json_t *list, struct config_route *route)
 	route->backends = calloc(json_array_size(list) + 1, sizeof(*route->backends));
 	if (!route->backends)
 		return error("out of memory");
-	json_array_foreach(list, i, item) {
+	json_array_foreach (list, i, item) {
 		if (!json_is_string(item))
 			return error("backends[%zu]: wrong type", i);
 		if (config_parse_backend(json_string_value(item), &route->backends[i], &why)) {
@@ -149,7 +149,8 @@ static json_t *read_route(const json_t *request, struct config_route *route)
 	if (route->refuse && route->n_backends)
 		return error("a route that refuses its name takes no backends");
 	if (!route->refuse && !route->n_backends)
-		return error("route %s: at least one backend is needed, as 10.0.0.5:8443", hostname);
+		return error("route %s: at least one backend is needed, as 10.0.0.5:8443",
+			     hostname);
 	return NULL;
 }
 
@@ -261,7 +262,7 @@ static json_t *route_show(struct api *api, const json_t *request)
 	json_t *array = json_array();
 
 	while ((route = tables_next_route(tables, route ? route->id : 0))) {
-		struct name_search search = { name, name_matches(name, route->name) };
+		struct name_search search = {name, name_matches(name, route->name)};
 
 		if (!search.found)
 			tables_route_names(tables, route->id, match_hostname, &search);
@@ -421,7 +422,7 @@ static void add_connection(void *arg, const struct conn_record *r)
 static json_t *conn_show(struct api *api, const json_t *request)
 {
 	struct workers_filter filter = {};
-	struct conn_list list = { api->router, &filter, NULL };
+	struct conn_list list = {api->router, &filter, NULL};
 	json_t *answer = read_filter(api, request, &filter);
 
 	if (answer)
@@ -442,7 +443,8 @@ static json_t *conn_kill(struct api *api, const json_t *request)
 		return answer;
 	if (!memcmp(&filter, &empty, sizeof(filter)) &&
 	    !json_is_true(json_object_get(request, "all")))
-		return error("conn kill: which? an id, --route, --client, --listener, --backend or --all");
+		return error("conn kill: which? an id, --route, --client, --listener, --backend or "
+			     "--all");
 	n = workers_kill(router_workers(api->router), &filter);
 	if (!n && filter.id)
 		return error("no connection %s", text_arg(request, "id"));
@@ -466,13 +468,13 @@ static json_t *apply(struct api *api, const json_t *request)
 	err = load_request(json_object_get(request, "files"), &config, &problems);
 	if (!err)
 		err = load_commit(api->router, TAKE_PTR(config),
-				  partial ? LOAD_GOOD_ROUTES : LOAD_ALL_OR_NOTHING, dry_run, &changes,
-				  &problems, &why);
+				  partial ? LOAD_GOOD_ROUTES : LOAD_ALL_OR_NOTHING, dry_run,
+				  &changes, &problems, &why);
 	if (err) {
-		answer = err == -EINVAL && problems.n_errors && !why ?
-				 error("%zu problem%s, nothing was changed", problems.n_errors,
-				       problems.n_errors == 1 ? "" : "s") :
-				 failed("apply", err, why);
+		answer = err == -EINVAL && problems.n_errors && !why
+				 ? error("%zu problem%s, nothing was changed", problems.n_errors,
+					 problems.n_errors == 1 ? "" : "s")
+				 : failed("apply", err, why);
 	} else {
 		/* A change of routes never touches a connection that is open. */
 		answer = json_pack("{s:o, s:i, s:b}", "changes", show_changes(&changes),
@@ -494,9 +496,10 @@ static json_t *status(struct api *api, const json_t *request)
 	(void)request;
 	workers_usage(router_workers(api->router), &usage);
 	return json_pack("{s:{s:s, s:i, s:s, s:I, s:s, s:i, s:I, s:I, s:I, s:[s], s:I}}", "status",
-			 "version", THRUWAY_VERSION, "pid", (int)getpid(), "instance", api->instance,
-			 "uptime_s", (json_int_t)((clock_ms() - api->start_monotonic_ms) / 1000),
-			 "config", api->config_path, "workers", (int)usage.threads, "connections",
+			 "version", THRUWAY_VERSION, "pid", (int)getpid(), "instance",
+			 api->instance, "uptime_s",
+			 (json_int_t)((clock_ms() - api->start_monotonic_ms) / 1000), "config",
+			 api->config_path, "workers", (int)usage.threads, "connections",
 			 (json_int_t)usage.connections, "pipes", (json_int_t)usage.pipes, "bytes",
 			 (json_int_t)usage.bytes, "paths", "relay", "max_connections",
 			 (json_int_t)usage.max_connections);
@@ -520,20 +523,20 @@ static const struct {
 	const char *op;
 	json_t *(*handle)(struct api *api, const json_t *request);
 } ops[] = {
-	{ "route.add", route_add },
-	{ "route.del", route_del },
-	{ "route.show", route_show },
-	{ "route.explain", route_explain },
-	{ "apply", apply },
-	{ "listener.show", listener_show },
-	{ "backend.show", backend_show },
-	{ "backend.drain", backend_drain },
-	{ "backend.undrain", backend_undrain },
-	{ "conn.show", conn_show },
-	{ "conn.kill", conn_kill },
-	{ "stats", stats },
-	{ "status", status },
-	{ "down", down },
+	{"route.add", route_add},
+	{"route.del", route_del},
+	{"route.show", route_show},
+	{"route.explain", route_explain},
+	{"apply", apply},
+	{"listener.show", listener_show},
+	{"backend.show", backend_show},
+	{"backend.drain", backend_drain},
+	{"backend.undrain", backend_undrain},
+	{"conn.show", conn_show},
+	{"conn.kill", conn_kill},
+	{"stats", stats},
+	{"status", status},
+	{"down", down},
 };
 
 static json_t *check_arguments(const json_t *request)
@@ -542,11 +545,11 @@ static json_t *check_arguments(const json_t *request)
 		const char *key;
 		json_type type;
 	} arguments[] = {
-		{ "name", JSON_STRING },    { "listener", JSON_STRING }, { "balance", JSON_STRING },
-		{ "address", JSON_STRING }, { "id", JSON_STRING },	 { "route", JSON_STRING },
-		{ "backend", JSON_STRING }, { "client", JSON_STRING },	 { "src", JSON_STRING },
-		{ "tries", JSON_INTEGER },  { "port", JSON_INTEGER },	 { "files", JSON_ARRAY },
-		{ "backends", JSON_ARRAY },
+		{"name", JSON_STRING},	  {"listener", JSON_STRING}, {"balance", JSON_STRING},
+		{"address", JSON_STRING}, {"id", JSON_STRING},	     {"route", JSON_STRING},
+		{"backend", JSON_STRING}, {"client", JSON_STRING},   {"src", JSON_STRING},
+		{"tries", JSON_INTEGER},  {"port", JSON_INTEGER},    {"files", JSON_ARRAY},
+		{"backends", JSON_ARRAY},
 	};
 	json_t *answer = NULL;
 

@@ -21,7 +21,7 @@ static int read_alpn(const json_t *list, struct tw_decide *q)
 	json_t *item;
 	size_t i, len;
 
-	json_array_foreach(list, i, item) {
+	json_array_foreach (list, i, item) {
 		protocol = json_string_value(item);
 		len = protocol ? strlen(protocol) : 0;
 		if (!len || len > 255 || q->alpn_len + 1 + len > sizeof(q->alpn))
@@ -72,15 +72,16 @@ static json_t *or_null(const char *text)
 
 static json_t *shares(struct router *router, const struct tw_route *route)
 {
-	const struct tw_slot *slots = route ? tables_route_slots(router_tables(router), route->id) :
-					      NULL;
+	const struct tw_slot *slots =
+		route ? tables_route_slots(router_tables(router), route->id) : NULL;
 	json_t *array = json_array();
 	double sum = 0;
 
 	for (__u32 i = 0; slots && i < route->backends; i++)
 		sum += slots[i].weight;
 	for (__u32 i = 0; slots && i < route->backends; i++) {
-		const struct tw_backend *b = tables_backend(router_tables(router), slots[i].backend);
+		const struct tw_backend *b =
+			tables_backend(router_tables(router), slots[i].backend);
 		double share = sum ? 100.0 * slots[i].weight / sum : 0;
 
 		json_array_append_new(array, json_pack("{s:o, s:i, s:f, s:b}", "address",
@@ -121,18 +122,18 @@ static json_t *explain_bind(struct router *router, const struct tables_bind *bin
 		return NULL;
 	listener = tables_listener(tables, q->listener);
 	route = q->route ? tables_route(tables, q->route) : NULL;
-	return json_pack(
-		"{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:o}", "bind",
-		show_bind_address(bind->key.addr, bind->key.port), "listener",
-		or_null(listener ? listener->name : NULL), "name",
-		or_null(q->ask == TW_ASK_NAME ? q->name : NULL), "matched",
-		or_null(q->matched_len ? q->matched.name : NULL), "match", or_null(match_kind(q)),
-		"route", or_null(route ? route->name : NULL), "reason", reason_word(q->reason),
-		"reason_text", reason_text(q->reason), "backend",
-		or_null(q->backend ? q->address.text : NULL), "backends", shares(router, route),
-		"balance", or_null(route ? show_balance_word(route->balance) : NULL), "timeouts",
-		show_timeouts(&q->timeouts), "on_refuse", show_on_refuse_word(q->on_refuse), "tried",
-		patterns(q));
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:o}",
+			 "bind", show_bind_address(bind->key.addr, bind->key.port), "listener",
+			 or_null(listener ? listener->name : NULL), "name",
+			 or_null(q->ask == TW_ASK_NAME ? q->name : NULL), "matched",
+			 or_null(q->matched_len ? q->matched.name : NULL), "match",
+			 or_null(match_kind(q)), "route", or_null(route ? route->name : NULL),
+			 "reason", reason_word(q->reason), "reason_text", reason_text(q->reason),
+			 "backend", or_null(q->backend ? q->address.text : NULL), "backends",
+			 shares(router, route), "balance",
+			 or_null(route ? show_balance_word(route->balance) : NULL), "timeouts",
+			 show_timeouts(&q->timeouts), "on_refuse",
+			 show_on_refuse_word(q->on_refuse), "tried", patterns(q));
 }
 
 json_t *explain_request(struct router *router, const json_t *request)

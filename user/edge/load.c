@@ -51,7 +51,7 @@ int load_request(const json_t *files, struct config **ret_config, struct config_
 
 	if (!texts)
 		return -ENOMEM;
-	json_array_foreach(files, i, item) {
+	json_array_foreach (files, i, item) {
 		name = json_object_get(item, "name");
 		text = json_object_get(item, "text");
 		if (!json_is_string(name) || !json_is_string(text)) {

@@ -2,8 +2,8 @@
 /*
  * The running router (see router.h). A change goes: new listening sockets opened, maps brought
  * to the new table, the new sockets accepted on and those that are no more closed. So no connection
- * is accepted on a new port before it has its entries in the maps, and a port that somebody else has
- * is known before anything changed.
+ * is accepted on a new port before it has its entries in the maps, and a port that somebody else
+ * has is known before anything changed.
  */
 #include "edge/router.h"
 
@@ -110,11 +110,11 @@ static int commit(struct router *r, const struct config *config, const struct co
 		name_ids_in_log(r);
 		err = accept_on_tables(r);
 	}
-	if (err && !*ret_why && asprintf(ret_why, "the change could not be made: %s", strerror(-err)) < 0)
+	if (err && !*ret_why &&
+	    asprintf(ret_why, "the change could not be made: %s", strerror(-err)) < 0)
 		*ret_why = NULL;
 	return err;
 }
-
 
 /* Is there an error that was not in @problems before? The table reports what it cannot take. */
 static bool has_new_error(const struct config_problems *problems, size_t errors_before)
@@ -145,7 +145,8 @@ static int set_config(struct router *r, const struct config *config, bool dry_ru
 		return strict ? err : 0;
 	err = access_log_configure(r->log, config->access_log.target, config->access_log.format);
 	if (err) {
-		if (asprintf(why, "access_log: %s: %s", config->access_log.target, strerror(-err)) < 0)
+		if (asprintf(why, "access_log: %s: %s", config->access_log.target, strerror(-err)) <
+		    0)
 			*why = NULL;
 		return err;
 	}

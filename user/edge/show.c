@@ -22,14 +22,14 @@ static json_t *string_or_null(const char *text)
 
 const char *show_balance_word(__u32 balance)
 {
-	static const char *const words[] = { "weighted", "least_conn", "source" };
+	static const char *const words[] = {"weighted", "least_conn", "source"};
 
 	return balance < ARRAY_SIZE(words) ? words[balance] : "unknown";
 }
 
 const char *show_on_refuse_word(__u32 on_refuse)
 {
-	static const char *const words[] = { "reset", "alert", "drop" };
+	static const char *const words[] = {"reset", "alert", "drop"};
 
 	return on_refuse < ARRAY_SIZE(words) ? words[on_refuse] : "unknown";
 }
@@ -64,7 +64,7 @@ static json_t *path_counts(const struct tw_path_stats *p)
 /* COUNTS of control.h, added to @object. */
 static void add_counts(json_t *object, const struct tw_stats *s)
 {
-	const struct tw_path_stats *paths[] = { &s->packet, &s->socket, &s->relay };
+	const struct tw_path_stats *paths[] = {&s->packet, &s->socket, &s->relay};
 	json_int_t connections = 0, active = 0, to_backend = 0, to_client = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(paths); i++) {
@@ -110,7 +110,7 @@ static bool array_has(const json_t *array, const char *text)
 	json_t *item;
 	size_t i;
 
-	json_array_foreach(array, i, item)
+	json_array_foreach (array, i, item)
 		if (!strcmp(json_string_value(item), text))
 			return true;
 	return false;
@@ -168,20 +168,21 @@ static json_t *route_backends(struct router *router, const struct tw_route *rout
 	json_t *array = json_array();
 
 	for (__u32 i = 0; slots && i < route->backends; i++) {
-		const struct tw_backend *b = tables_backend(router_tables(router), slots[i].backend);
+		const struct tw_backend *b =
+			tables_backend(router_tables(router), slots[i].backend);
 
-		json_array_append_new(
-			array, json_pack("{s:i, s:o, s:i, s:b, s:b}", "id", (int)slots[i].backend,
-					 "address", string_or_null(b ? b->text : NULL), "weight",
-					 (int)slots[i].weight, "drained", b ? (int)b->drained : 0,
-					 "invalid", !b));
+		json_array_append_new(array, json_pack("{s:i, s:o, s:i, s:b, s:b}", "id",
+						       (int)slots[i].backend, "address",
+						       string_or_null(b ? b->text : NULL), "weight",
+						       (int)slots[i].weight, "drained",
+						       b ? (int)b->drained : 0, "invalid", !b));
 	}
 	return array;
 }
 
 json_t *show_route(struct router *router, const struct tw_route *route)
 {
-	struct route_names names = { router, json_array(), json_array() };
+	struct route_names names = {router, json_array(), json_array()};
 
 	tables_route_names(router_tables(router), route->id, add_name, &names);
 	return json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:s, s:i, s:b, s:o, s:o, s:o}", "id",
@@ -229,7 +230,8 @@ static json_t *fallback_backends(struct router *router, __u32 id)
 	json_t *array = json_array();
 
 	for (__u32 i = 0; slots && i < route->backends; i++) {
-		const struct tw_backend *b = tables_backend(router_tables(router), slots[i].backend);
+		const struct tw_backend *b =
+			tables_backend(router_tables(router), slots[i].backend);
 
 		if (b)
 			json_array_append_new(array, json_string(b->text));
@@ -279,7 +281,7 @@ static json_t *listener_totals(struct router *router, json_t *totals)
 		const char *word;
 
 		by_reason = json_object_get(object, "refused");
-		json_object_foreach(by_reason, word, n) {
+		json_object_foreach (by_reason, word, n) {
 			add_to(sums, word, json_integer_value(n));
 			add_to(totals, "refused", json_integer_value(n));
 		}
@@ -294,8 +296,8 @@ static json_t *listener_totals(struct router *router, json_t *totals)
 
 static void add_route_totals(json_t *totals, const json_t *route)
 {
-	static const char *const keys[] = { "connections", "active", "bytes_to_backend",
-					    "bytes_to_client", "connect_failures" };
+	static const char *const keys[] = {"connections", "active", "bytes_to_backend",
+					   "bytes_to_client", "connect_failures"};
 
 	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
 		add_to(totals, keys[i], json_integer_value(json_object_get(route, keys[i])));
@@ -303,10 +305,10 @@ static void add_route_totals(json_t *totals, const json_t *route)
 
 json_t *show_stats(struct router *router)
 {
-	json_t *totals = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "accepted", 0LL,
-				   "waiting", 0LL, "connections", 0LL, "active", 0LL,
-				   "bytes_to_backend", 0LL, "bytes_to_client", 0LL,
-				   "connect_failures", 0LL, "refused", 0LL);
+	json_t *totals =
+		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "accepted", 0LL, "waiting",
+			  0LL, "connections", 0LL, "active", 0LL, "bytes_to_backend", 0LL,
+			  "bytes_to_client", 0LL, "connect_failures", 0LL, "refused", 0LL);
 	json_t *listeners = listener_totals(router, totals);
 	json_t *routes = json_array(), *backends = json_array();
 	struct tables *tables = router_tables(router);
@@ -340,15 +342,16 @@ static json_t *alpn_list(const struct conn_record *r)
 	char text[4 * 255 + 4];
 	json_t *array = json_array();
 
-	for (size_t i = 0; i < r->alpn_len && i + 1 + r->alpn[i] <= r->alpn_len; i += 1 + r->alpn[i])
-		json_array_append_new(
-			array, json_string(log_quote(text, sizeof(text), r->alpn + i + 1, r->alpn[i])));
+	for (size_t i = 0; i < r->alpn_len && i + 1 + r->alpn[i] <= r->alpn_len;
+	     i += 1 + r->alpn[i])
+		json_array_append_new(array, json_string(log_quote(text, sizeof(text),
+								   r->alpn + i + 1, r->alpn[i])));
 	return array;
 }
 
 json_t *show_connection(struct router *router, const struct conn_record *r)
 {
-	static const char *const paths[TW_PATHS] = { "packet", "socket", "relay" };
+	static const char *const paths[TW_PATHS] = {"packet", "socket", "relay"};
 	struct tables *tables = router_tables(router);
 	const struct tw_listener *l = tables_listener(tables, r->listener);
 	const struct tw_route *route = tables_route(tables, r->route);
@@ -358,22 +361,22 @@ json_t *show_connection(struct router *router, const struct conn_record *r)
 	snprintf(id, sizeof(id), "%llx", (unsigned long long)r->id);
 	addr_format(client, r->client.ip, r->client.port);
 	addr_format(local, r->local.ip, r->local.port);
-	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:i}",
-			 "id", id, "client", client, "local", local, "listener",
-			 string_or_null(l ? l->name : NULL), "sni", string_or_null(r->sni), "alpn",
-			 alpn_list(r), "route", string_or_null(route ? route->name : NULL),
-			 "backend", string_or_null(b ? b->text : NULL), "path", paths[r->path],
-			 "state", r->state, "bytes_to_backend", (json_int_t)r->bytes_to_backend,
-			 "bytes_to_client", (json_int_t)r->bytes_to_client, "age_ms",
-			 (json_int_t)r->age_ms, "idle_ms", (json_int_t)r->idle_ms, "tries",
-			 (int)r->tries);
+	return json_pack(
+		"{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:i}", "id",
+		id, "client", client, "local", local, "listener",
+		string_or_null(l ? l->name : NULL), "sni", string_or_null(r->sni), "alpn",
+		alpn_list(r), "route", string_or_null(route ? route->name : NULL), "backend",
+		string_or_null(b ? b->text : NULL), "path", paths[r->path], "state", r->state,
+		"bytes_to_backend", (json_int_t)r->bytes_to_backend, "bytes_to_client",
+		(json_int_t)r->bytes_to_client, "age_ms", (json_int_t)r->age_ms, "idle_ms",
+		(json_int_t)r->idle_ms, "tries", (int)r->tries);
 }
 
 /* --- what changed ------------------------------------------------------------------------- */
 
 json_t *show_changes(const struct tables_changes *changes)
 {
-	static const char *const words[] = { "add", "change", "remove" };
+	static const char *const words[] = {"add", "change", "remove"};
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < changes->n; i++)

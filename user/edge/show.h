@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The router's objects as JSON, in the shapes that control.h promises. Each returns a new reference,
- * or NULL when memory ran out.
+ * The router's objects as JSON, in the shapes that control.h promises. Each returns a new
+ * reference, or NULL when memory ran out.
  */
 #ifndef THRUWAY_SHOW_H
 #define THRUWAY_SHOW_H
