@@ -3,6 +3,7 @@
 import glob
 import os
 import re
+import select
 import subprocess
 
 import pytest
@@ -87,3 +88,50 @@ def test_the_readme_fits_a_screen_and_has_the_two_commands():
     readme = read(f"{ROOT}/README.md")
     assert len(readme.splitlines()) <= 75
     assert "make demo" in readme and "make check" in readme
+
+
+# --- bpftool.md, against a running daemon -----------------------------------------------------
+
+BPFTOOL_PAGE = f"{ROOT}/docs/bpftool.md"
+INSTANCE = f"twd{os.getpid()}"
+
+
+def commands_and_outputs():
+    text = read(BPFTOOL_PAGE)
+    return re.findall(r"```sh\n(.*?)```\n```\n(.*?)```", text, re.S)
+
+
+@pytest.fixture(scope="module", name="daemon")
+def daemon_of_the_page(tmp_path_factory):
+    if os.geteuid() != 0:
+        pytest.skip("needs root: loads BPF programs")
+    config = tmp_path_factory.mktemp("bpftool") / "thruway.yaml"
+    config.write_text(yaml_blocks(BPFTOOL_PAGE)[0])
+    with subprocess.Popen(["unshare", "--net", f"{BUILD}/thruwayd", "-c", str(config), "--instance", INSTANCE],
+                          stderr=subprocess.PIPE) as process:
+        try:
+            line = b""
+            while b"ready" not in line:
+                assert select.select([process.stderr], [], [], 30)[0], "not ready after 30 s"
+                line = process.stderr.readline()
+                assert line, "it ended"
+            added = subprocess.run([f"{BUILD}/thruway", "--instance", INSTANCE, "route", "add", "cli.example.com",
+                                    "127.0.0.1:18443"], capture_output=True, text=True, check=False)
+            assert added.returncode == 0, added.stderr
+            yield process
+        finally:
+            subprocess.run([f"{BUILD}/thruway", "--instance", INSTANCE, "down"], capture_output=True, check=False)
+            process.kill()
+
+
+@pytest.mark.parametrize("number", range(len(commands_and_outputs())))
+def test_commands_of_the_bpftool_page_print_the_fields_that_it_shows(daemon, number):
+    assert daemon.poll() is None
+    command, shown = commands_and_outputs()[number]
+    done = subprocess.run(["bash", "-ec", command.replace("/sys/fs/bpf/thruway", f"/sys/fs/bpf/{INSTANCE}")],
+                          capture_output=True, text=True, check=False, env=dict(os.environ, PATH=os.environ["PATH"] +
+                                                                               ":/usr/sbin"))
+    assert done.returncode == 0, done.stderr
+    fields = set(re.findall(r'"\w+":', shown))
+    names = set(re.findall(r'"(?:name|text|protocol)": ?"[^"]*"', shown))
+    assert not [text for text in fields | names if text not in done.stdout], done.stdout[:2000]
