@@ -13,9 +13,9 @@ say = @printf '  %-8s%s\n' $(1) $(2);
 endif
 
 VERSION := 0.1.0
+, := ,
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes $(if $(CI),-Werror)
 SANFLAGS := $(if $(SAN),-fsanitize=$(if $(filter thread,$(SAN)),thread,address$(,)undefined) -fno-omit-frame-pointer)
-, := ,
 LIBS := libbpf jansson yaml-0.1 libcap-ng
 PKG := $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 LDLIBS := $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lelf -lz -pthread

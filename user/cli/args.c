@@ -41,13 +41,14 @@ int cli_usage(const struct cli *cli, const char *fmt, ...)
 		text = NULL;
 	va_end(ap);
 	text_need(text);
+	escaped = text_escape(text);
 	if (cli->is_json) {
-		json_t *error = text_need(json_pack("{s:s}", "error", text));
+		json_t *string = json_string(text);
+		json_t *error = json_pack("{s:o}", "error", string ? string : json_string(escaped));
 
-		cli_json(cli, error);
+		cli_json(cli, text_need(error));
 		json_decref(error);
 	}
-	escaped = text_escape(text);
 	fprintf(stderr, "thruway: %s\n", escaped);
 	cli_usage_line(cli, stderr);
 	free(escaped);
@@ -256,20 +257,31 @@ static int args_check(const struct cli *cli)
 	return options_check(cli);
 }
 
+/* What JSON cannot carry cannot be asked for. */
+static int utf8_check(const struct cli *cli, int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++) {
+		json_t *text = json_string(argv[i]);
+
+		if (!text)
+			return cli_usage(cli, "argument %d is not UTF-8", i);
+		json_decref(text);
+	}
+	return CLI_DONE;
+}
+
 int cli_parse(struct cli *cli, int argc, char **argv)
 {
 	bool is_options = true;
-	int status = CLI_DONE;
+	int status;
 
 	*cli = (struct cli){.args = argv};
+	status = utf8_check(cli, argc, argv);
 	/* Words move to the front of argv, where those that were read stood. */
 	for (int i = 1; i < argc && status == CLI_DONE; i++) {
 		char *arg = argv[i];
-		json_t *text = json_string(arg);
 
-		if (!text)
-			status = cli_usage(cli, "argument %d is not UTF-8", i);
-		else if (is_options && !strcmp(arg, "--"))
+		if (is_options && !strcmp(arg, "--"))
 			is_options = false;
 		else if (is_options && !strncmp(arg, "--", 2))
 			status = option_long(cli, arg + 2, argv, argc, &i);
@@ -277,7 +289,6 @@ int cli_parse(struct cli *cli, int argc, char **argv)
 			status = option_short(cli, arg + 1, argv, argc, &i);
 		else
 			cli->args[cli->n_args++] = arg;
-		json_decref(text);
 	}
 	if (status != CLI_DONE)
 		return status;

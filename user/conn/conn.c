@@ -106,7 +106,7 @@ void conn_describe(const struct worker *w, const struct conn *c, struct conn_rec
 	r->bytes_to_client = c->flow[BACKEND].bytes;
 	r->age_ms = w->now_ms - c->accepted_ms;
 	r->idle_ms = w->now_ms - c->active_ms;
-	r->tries = c->n_tried + (c->is_joined || c->state == CONN_CONNECTING);
+	r->tries = c->n_tried + (c->side[BACKEND].source.fd >= 0);
 	r->start_unix_ms = real_ms() - (int64_t)r->age_ms;
 }
 
@@ -139,15 +139,11 @@ void conn_stop_waiting(struct worker *w, struct conn *c)
 void conn_end(struct worker *w, struct conn *c, enum tw_reason reason, bool with_rst)
 {
 	const struct datapath *dp = w->shared->dp;
+	struct conn_record record;
 
-	if (w->shared->on_end) {
-		struct conn_record record;
-
+	/* As long as the sockets can be asked for their addresses. */
+	if (w->shared->on_end)
 		conn_describe(w, c, &record);
-		record.state = "ended";
-		record.reason = reason;
-		w->shared->on_end(w->shared->arg, &record);
-	}
 	conn_stop_waiting(w, c);
 	if (c->is_joined) {
 		counter_add(&datapath_route_stats(dp, c->route)->relay.active, -1);
@@ -167,6 +163,11 @@ void conn_end(struct worker *w, struct conn *c, enum tw_reason reason, bool with
 	worker_count(&w->n_conns, -1);
 	worker_count(&w->heap_bytes, -(int64_t)heap_bytes(c));
 	__atomic_fetch_sub(&w->shared->connections, 1, __ATOMIC_RELAXED);
+	if (w->shared->on_end) {
+		record.state = "ended";
+		record.reason = reason;
+		w->shared->on_end(w->shared->arg, &record);
+	}
 }
 
 void conn_free_dead(struct worker *w)

@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "conn/conn.h"
 
 /*
@@ -78,6 +79,7 @@ static bool keep_hello(struct worker *w, struct conn *c)
 static enum tw_reason ask(struct worker *w, struct conn *c)
 {
 	struct tw_decide *q = &w->query;
+	int err;
 
 	memset(q, 0, sizeof(*q));
 	q->bind = c->bind;
@@ -93,8 +95,12 @@ static enum tw_reason ask(struct worker *w, struct conn *c)
 	}
 	q->tried_n = c->n_tried;
 	memcpy(q->tried, c->tried, sizeof(q->tried));
-	if (datapath_decide(w->shared->dp, q) < 0)
+	err = datapath_decide(w->shared->dp, q);
+	if (err) {
+		if (worker_may_complain(w))
+			log_err("relay: route look-up: %s, refusing connections", strerror(-err));
 		return TW_REFUSE_internal;
+	}
 	c->listener = q->listener;
 	c->route = q->route;
 	c->on_refuse = (uint8_t)q->on_refuse;
@@ -122,7 +128,7 @@ static socklen_t backend_address(const struct tw_backend *backend, struct sockad
 	return sizeof(*un);
 }
 
-/* 0: connected or under way. -EMFILE, -ENOMEM...: not the backend's fault. Else its errno. */
+/* 0: connected or under way; else -errno. */
 static int start_connect(struct worker *w, struct conn *c, bool *ret_is_connected)
 {
 	struct side *side = &c->side[BACKEND];
@@ -161,9 +167,23 @@ static bool give_up_backend(struct worker *w, struct conn *c)
 	return c->n_tried < c->max_tries;
 }
 
-static bool is_ours(int err)
+/* Something that we have run out of, which no other backend would help. */
+static bool is_ours(struct worker *w, int err)
 {
-	return err == -EMFILE || err == -ENFILE || err == -ENOMEM || err == -ENOBUFS;
+	const char *remedy;
+
+	if (err == -EADDRNOTAVAIL)
+		remedy = "no local port is left: see net.ipv4.ip_local_port_range";
+	else if (err == -EMFILE || err == -ENFILE)
+		remedy = "raise the limit on open files (LimitNOFILE=) or set max_connections";
+	else if (err == -ENOMEM || err == -ENOBUFS)
+		remedy = "no memory for sockets";
+	else
+		return false;
+	if (worker_may_complain(w))
+		log_warn("relay: connect %s: %s; %s", w->query.address.text, strerror(-err),
+			 remedy);
+	return true;
 }
 
 /* Ask for a backend and connect to it, until one connects or is waited for. */
@@ -181,7 +201,7 @@ static void find_backend(struct worker *w, struct conn *c)
 			return;
 		}
 		err = start_connect(w, c, &is_connected);
-		if (is_ours(err)) {
+		if (is_ours(w, err)) {
 			conn_refuse(w, c, TW_REFUSE_internal);
 			return;
 		}

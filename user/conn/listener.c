@@ -28,7 +28,8 @@
 /* Accept so many before other events get their turn. */
 #define ACCEPT_BATCH_MAX 32
 #define ACCEPT_PAUSE_MS	 100
-#define COMPLAIN_MS	 60000
+/* More than any listen queue holds (net.core.somaxconn). */
+#define QUEUE_MAX	 65536
 /* A changed listener is noticed after so long; accepting faster than this does not ask again. */
 #define ASK_MS		 100
 
@@ -176,12 +177,10 @@ static void watch(struct worker *w, struct listener *l, uint32_t events, int op)
 		log_err("relay: cannot wait for connections: %s", strerror(errno));
 }
 
-/* At most once a minute: it happens to every connection then. */
 static void complain(struct worker *w, int err)
 {
-	if (w->complained_ms && w->now_ms - w->complained_ms < COMPLAIN_MS)
+	if (!worker_may_complain(w))
 		return;
-	w->complained_ms = w->now_ms;
 	log_warn("relay: accept: %s, refusing connections%s", strerror(err),
 		 err == EMFILE || err == ENFILE ? "; raise the limit on open files (LimitNOFILE=) "
 						  "or set max_connections"
@@ -356,7 +355,7 @@ void listener_set(struct worker *w, const int *fds, const uint32_t *binds, size_
 			continue;
 		/* Closing would reset the connections that wait in the queue. */
 		ask(w, l);
-		while (accept_one(w, l))
+		for (int n = 0; n < QUEUE_MAX && accept_one(w, l); n++)
 			;
 		retire(w, l);
 	}

@@ -20,6 +20,8 @@
 /* A worker answers between two events; this only bounds what a stuck kernel could do to us. */
 #define CALL_TIMEOUT_S 10
 
+#define COMPLAIN_MS 60000
+
 static uint64_t clock_ms(void)
 {
 	struct timespec ts;
@@ -233,6 +235,14 @@ int worker_call(struct worker *w, struct command *command)
 		err = 0;
 	pthread_mutex_unlock(&w->lock);
 	return -err;
+}
+
+bool worker_may_complain(struct worker *w)
+{
+	if (w->complained_ms && w->now_ms - w->complained_ms < COMPLAIN_MS)
+		return false;
+	w->complained_ms = w->now_ms;
+	return true;
 }
 
 static void stop(struct worker *w, struct command *command)

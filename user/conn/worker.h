@@ -88,6 +88,9 @@ int worker_call(struct worker *worker, struct command *command);
 /* Main thread: end the connections, wait for the thread and free. Accepts NULL, returns NULL. */
 struct worker *worker_join(struct worker *worker);
 
+/* The worker's thread: what happens to every connection is logged once a minute. */
+bool worker_may_complain(struct worker *worker);
+
 /* The worker's thread: its own number in counters that others read. */
 static inline void worker_count(uint64_t *counter, int64_t n)
 {

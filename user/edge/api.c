@@ -24,13 +24,16 @@
 static json_t *error(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 static json_t *error(const char *fmt, ...)
 {
-	char text[1024];
+	json_t *text, *answer;
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	text = json_vsprintf(fmt, ap);
 	va_end(ap);
-	return json_pack("{s:s}", "error", text);
+	/* NULL: what the user sent is in it and is not UTF-8. */
+	answer = json_pack("{s:o}", "error",
+			   text ? text : json_string("the request holds text that is not UTF-8"));
+	return answer;
 }
 
 /* The router's own one line, else what errno says; frees @why. */
@@ -305,21 +308,16 @@ static const struct tw_backend *find_backend(struct api *api, const char *addres
 static json_t *backend_show(struct api *api, const json_t *request)
 {
 	const char *address = text_arg(request, "address");
-	const struct tw_backend *b = NULL;
-	json_t *array;
 
 	if (address && !find_backend(api, address))
 		return error("no backend %s", address);
-	array = json_array();
-	while ((b = tables_next_backend(router_tables(api->router), b ? b->id : 0)))
-		if (!address || !strcmp(address, b->text))
-			json_array_append_new(array, show_backend(api->router, b));
-	return json_pack("{s:o}", "backends", array);
+	return json_pack("{s:o}", "backends", show_backends(api->router, address));
 }
 
 static json_t *drain(struct api *api, const json_t *request, bool drained)
 {
 	const char *address = text_arg(request, "address");
+	json_t *shown, *answer;
 	int err;
 
 	if (!address)
@@ -329,7 +327,10 @@ static json_t *drain(struct api *api, const json_t *request, bool drained)
 		return error("no backend %s", address);
 	if (err)
 		return failed(address, err, NULL);
-	return json_pack("{s:o}", "backend", show_backend(api->router, find_backend(api, address)));
+	shown = show_backends(api->router, address);
+	answer = json_pack("{s:O}", "backend", json_array_get(shown, 0));
+	json_decref(shown);
+	return answer;
 }
 
 static json_t *backend_drain(struct api *api, const json_t *request)

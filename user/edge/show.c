@@ -124,42 +124,21 @@ static void append_once(json_t *array, const char *text)
 
 struct route_names {
 	struct router *router;
-	json_t *hostnames, *listeners;
+	json_t *hostnames, *listeners, *alpn;
 };
 
 static void add_name(void *arg, const struct tw_name_key *key, const struct tw_name *value)
 {
 	struct route_names *names = arg;
-	const struct tw_listener *listener =
-		tables_listener(router_tables(names->router), value->listener);
+	const struct tables *tables = router_tables(names->router);
+	const struct tw_listener *listener = tables_listener(tables, value->listener);
+	const char *protocol = tables_alpn(tables, key->alpn);
 
 	append_once(names->hostnames, key->name);
 	if (listener)
 		append_once(names->listeners, listener->name);
-}
-
-static const struct config_route *configured(struct router *router, const struct tw_route *route)
-{
-	const struct config *config = router_config(router);
-
-	if (route->owner != TW_OWNER_FILE || !config)
-		return NULL;
-	for (size_t i = 0; i < config->n_routes; i++)
-		if (!strcmp(config->routes[i].name, route->name))
-			return &config->routes[i];
-	return NULL;
-}
-
-static json_t *route_alpn(struct router *router, const struct tw_route *route)
-{
-	const struct config_route *c = configured(router, route);
-	json_t *array = json_array();
-
-	if (*route->alpn)
-		json_array_append_new(array, json_string(route->alpn));
-	for (size_t i = 0; c && i < c->n_alpn; i++)
-		json_array_append_new(array, json_string(c->alpn[i]));
-	return array;
+	if (protocol)
+		append_once(names->alpn, protocol);
 }
 
 static json_t *route_backends(struct router *router, const struct tw_route *route)
@@ -182,43 +161,62 @@ static json_t *route_backends(struct router *router, const struct tw_route *rout
 
 json_t *show_route(struct router *router, const struct tw_route *route)
 {
-	struct route_names names = {router, json_array(), json_array()};
+	struct route_names names = {router, json_array(), json_array(), json_array()};
 
 	tables_route_names(router_tables(router), route->id, add_name, &names);
 	return json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:s, s:i, s:b, s:o, s:o, s:o}", "id",
 			 (int)route->id, "name", route->name, "owner",
 			 route->owner == TW_OWNER_CLI ? "cli" : "file", "hostnames",
-			 names.hostnames, "listeners", names.listeners, "alpn",
-			 route_alpn(router, route), "balance", show_balance_word(route->balance),
-			 "tries", (int)route->tries, "refuse", (int)route->refuse, "timeouts",
-			 show_timeouts(&route->timeouts), "backends", route_backends(router, route),
-			 "stats", counts(datapath_route_stats(router_datapath(router), route->id)));
+			 names.hostnames, "listeners", names.listeners, "alpn", names.alpn,
+			 "balance", show_balance_word(route->balance), "tries", (int)route->tries,
+			 "refuse", (int)route->refuse, "timeouts", show_timeouts(&route->timeouts),
+			 "backends", route_backends(router, route), "stats",
+			 counts(datapath_route_stats(router_datapath(router), route->id)));
 }
 
-static json_t *routes_of_backend(struct router *router, __u32 backend)
+/* Names of the routes of each backend that @address names (NULL = all), by backend id. */
+static json_t **routes_by_backend(struct tables *tables, const char *address)
 {
-	struct tables *tables = router_tables(router);
+	json_t **by_id = calloc(TW_BACKENDS_MAX, sizeof(*by_id));
+	const struct tw_backend *backend = NULL;
 	const struct tw_route *route = NULL;
-	json_t *array = json_array();
 
+	if (!by_id)
+		return NULL;
+	while ((backend = tables_next_backend(tables, backend ? backend->id : 0)))
+		if (!address || !strcmp(address, backend->text))
+			by_id[backend->id] = json_array();
 	while ((route = tables_next_route(tables, route ? route->id : 0))) {
 		const struct tw_slot *slots = tables_route_slots(tables, route->id);
 
 		for (__u32 i = 0; slots && i < route->backends; i++)
-			if (slots[i].backend == backend) {
-				json_array_append_new(array, json_string(route->name));
-				break;
-			}
+			if (by_id[slots[i].backend])
+				json_array_append_new(by_id[slots[i].backend],
+						      json_string(route->name));
 	}
-	return array;
+	return by_id;
 }
 
-json_t *show_backend(struct router *router, const struct tw_backend *backend)
+json_t *show_backends(struct router *router, const char *address)
 {
-	return json_pack("{s:i, s:s, s:b, s:o, s:o}", "id", (int)backend->id, "address",
-			 backend->text, "drained", (int)backend->drained, "routes",
-			 routes_of_backend(router, backend->id), "stats",
-			 counts(datapath_backend_stats(router_datapath(router), backend->id)));
+	struct tables *tables = router_tables(router);
+	_cleanup_free_ json_t **routes = routes_by_backend(tables, address);
+	const struct tw_backend *backend = NULL;
+	json_t *array = json_array();
+
+	while (routes && (backend = tables_next_backend(tables, backend ? backend->id : 0))) {
+		__u32 id = backend->id;
+
+		if (!routes[id])
+			continue;
+		json_array_append_new(
+			array,
+			json_pack("{s:i, s:s, s:b, s:o, s:o}", "id", (int)id, "address",
+				  backend->text, "drained", (int)backend->drained, "routes",
+				  routes[id], "stats",
+				  counts(datapath_backend_stats(router_datapath(router), id))));
+	}
+	return array;
 }
 
 /* --- listeners --------------------------------------------------------------------------- */

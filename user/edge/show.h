@@ -11,7 +11,8 @@
 #include "edge/router.h"
 
 json_t *show_route(struct router *router, const struct tw_route *route);
-json_t *show_backend(struct router *router, const struct tw_backend *backend);
+/* Those of this address; NULL = all. An array. */
+json_t *show_backends(struct router *router, const char *address);
 json_t *show_listener(struct router *router, const struct tw_listener *listener);
 json_t *show_stats(struct router *router);
 json_t *show_connection(struct router *router, const struct conn_record *record);

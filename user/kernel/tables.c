@@ -199,6 +199,13 @@ const struct tw_backend *tables_backend(const struct tables *tables, __u32 id)
 	return id < TW_BACKENDS_MAX ? tables->mirror.backends[id] : NULL;
 }
 
+const char *tables_alpn(const struct tables *tables, __u32 id)
+{
+	const struct tw_alpn_key *alpn = id < TW_ALPNS_MAX ? tables->mirror.alpns[id] : NULL;
+
+	return alpn ? alpn->protocol : NULL;
+}
+
 const struct tw_listener *tables_next_listener(const struct tables *tables, __u32 after)
 {
 	const struct tw_listener *listener = NULL;

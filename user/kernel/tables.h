@@ -60,6 +60,8 @@ const struct tw_backend *tables_next_backend(const struct tables *tables, __u32 
 const struct tw_listener *tables_listener(const struct tables *tables, __u32 id);
 const struct tw_route *tables_route(const struct tables *tables, __u32 id);
 const struct tw_backend *tables_backend(const struct tables *tables, __u32 id);
+/* Protocol of an ALPN id, as in tw_name_key; NULL = none. */
+const char *tables_alpn(const struct tables *tables, __u32 id);
 /* Slots of a route's current set, route->backends of them. */
 const struct tw_slot *tables_route_slots(const struct tables *tables, __u32 route);
 /* Entries of tw_names that lead to @route: (*cb) for each. */

@@ -245,17 +245,10 @@ static void check_backends(struct reader *r, const struct reader_path *path,
 
 /* The table's sizes; what the routes before have taken is in the loader. */
 static void check_limits(struct reader *r, const struct reader_path *path,
-			 const struct yaml_node *node, const struct config_route *route,
-			 size_t n_keys)
+			 const struct yaml_node *node, const struct config_route *route)
 {
 	const struct loader *loader = r->loader;
 
-	if (n_keys > TW_NAMES_MAX - loader->n_names)
-		reader_error(
-			r, path, node,
-			"the routes have more than %d names (hostnames, times listeners, times "
-			"ALPN protocols)",
-			TW_NAMES_MAX);
 	if (route->n_backends > TW_SLOTS_MAX - loader->n_slots)
 		reader_error(r, path, node, "the routes have more than %d backends in all",
 			     TW_SLOTS_MAX);
@@ -310,6 +303,13 @@ static void set_defaults(struct reader *r, struct config_route *route, bool is_g
 		reader_out_of_memory(r);
 }
 
+/* So that nothing stays of the route. */
+static void drop_hostnames(struct config_route *route)
+{
+	while (route->n_hostnames)
+		free(route->hostnames[--route->n_hostnames]);
+}
+
 static void check_route(struct reader *r, const struct reader_path *path,
 			const struct yaml_node *node, struct config_route *route, bool is_good)
 {
@@ -319,11 +319,20 @@ static void check_route(struct reader *r, const struct reader_path *path,
 	set_defaults(r, route, is_good);
 	if (r->err)
 		return;
-	n_keys = n_route_keys(route);
 	check_backends(r, path, node, route, is_good);
-	check_limits(r, path, node, route, n_keys);
-	if (n_keys <= TW_NAMES_MAX)
-		check_keys(r, path, node, route, n_keys);
+	check_limits(r, path, node, route);
+	n_keys = n_route_keys(route);
+	if (n_keys > TW_NAMES_MAX - r->loader->n_names) {
+		reader_error(r, path, node,
+			     "the routes have more than %d names (hostnames, times listeners and "
+			     "ALPN protocols)",
+			     TW_NAMES_MAX);
+		drop_hostnames(route);
+		return;
+	}
+	/* Those of bad routes count: it is what bounds the work, too. */
+	r->loader->n_names += n_keys;
+	check_keys(r, path, node, route, n_keys);
 	if (r->problems->n_errors == n_errors && route->name)
 		check_name(r, path, node, route);
 	if (r->problems->n_errors == n_errors && is_good)
@@ -332,8 +341,7 @@ static void check_route(struct reader *r, const struct reader_path *path,
 
 /* --- what stays of a bad route --------------------------------------------------------------- */
 
-/* Leave out the hostnames that some route before has, on a listener and for a protocol of @route.
- */
+/* Leave out the hostnames that a route before has, on one of these listeners and protocols. */
 static void drop_taken(struct reader *r, struct config_route *route, size_t n_keys)
 {
 	size_t per_hostname = route->n_hostnames ? n_keys / route->n_hostnames : 0, kept = 0;
@@ -363,13 +371,9 @@ static bool is_name_taken(const struct reader *r, const char *name)
 /* Make of a bad route what refuses its names; false if nothing can be made of it. */
 static bool keep_refusal(struct reader *r, struct config_route *route)
 {
-	const struct loader *loader = r->loader;
-	size_t n_keys = n_route_keys(route);
-
-	if (n_keys > TW_NAMES_MAX - loader->n_names ||
-	    loader->config->n_routes == TW_ROUTES_MAX - 1)
+	if (r->loader->config->n_routes == TW_ROUTES_MAX - 1)
 		return false;
-	drop_taken(r, route, n_keys);
+	drop_taken(r, route, n_route_keys(route));
 	if (!route->n_hostnames)
 		return false;
 	if (!route->name || is_name_taken(r, route->name)) {
@@ -399,7 +403,6 @@ static void enter(struct reader *r, const struct config_route *route)
 	}
 	if (err)
 		reader_out_of_memory(r);
-	loader->n_names += n_keys;
 	loader->n_slots += route->n_backends;
 }
 

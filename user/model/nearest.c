@@ -45,7 +45,7 @@ static unsigned int distance(const char *a, const char *b)
 
 struct nearest nearest_to(const char *word)
 {
-	size_t len = strlen(word);
+	size_t len = strnlen(word, WORD_MAX + 1);
 
 	return (struct nearest){.word = word,
 				.distance =

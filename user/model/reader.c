@@ -47,6 +47,10 @@ static void report(struct reader *r, const struct reader_path *path, const struc
 	_cleanup_free_ char *text = NULL;
 	char where[PATH_TEXT_SIZE] = "";
 
+	if (r->problems->n >= CONFIG_PROBLEMS_MAX) { /* only counts it */
+		config_problem_add(r->problems, &pos, is_warning, "-");
+		return;
+	}
 	format_path(where, sizeof(where), path);
 	if (vasprintf(&text, fmt, ap) < 0)
 		text = NULL;
@@ -94,12 +98,14 @@ char *reader_show(char dst[READER_SHOW_SIZE], const struct yaml_node *node)
 {
 	char quoted[SHOWN_BYTES + 4];
 	const char *mark;
+	size_t n;
 
 	if (node->type != YAML_SCALAR)
 		return strcpy(dst, node->type == YAML_SEQUENCE ? "a list" : "a mapping");
 	if (!node->n)
 		return strcpy(dst, node->is_plain ? "an empty value" : "\"\"");
-	mark = node->is_plain && !memchr(node->text, ' ', node->n) ? "" : "\"";
+	n = node->n < SHOWN_BYTES ? node->n : SHOWN_BYTES;
+	mark = node->is_plain && !memchr(node->text, ' ', n) ? "" : "\"";
 	log_quote(quoted, sizeof(quoted), node->text, node->n);
 	snprintf(dst, READER_SHOW_SIZE, "%s%s%s", mark, quoted, mark);
 	return dst;
@@ -126,6 +132,11 @@ static void unknown_key(struct reader *r, const struct reader_path *path,
 	struct nearest nearest = nearest_to(key->text);
 	char shown[READER_SHOW_SIZE], known[256];
 
+	/* Millions of such keys are worth no thought each. */
+	if (r->problems->n >= CONFIG_PROBLEMS_MAX) {
+		reader_error(r, path, key, "unknown key");
+		return;
+	}
 	reader_show(shown, key);
 	for (size_t i = 0; i < n; i++)
 		nearest_try(&nearest, fields[i].key);
@@ -262,6 +273,12 @@ void reader_texts(struct reader *r, const struct reader_path *path, const struct
 		  const char *what, reader_check check, char ***ret_texts, size_t *ret_n)
 {
 	struct text_list list = {.what = what, .check = check};
+
+	if (reader_count(node) > TW_NAMES_MAX) {
+		reader_error(r, path, node, "%zu items; at most %u are possible",
+			     reader_count(node), TW_NAMES_MAX);
+		return;
+	}
 
 	list.texts = reader_alloc(r, reader_count(node), sizeof(*list.texts));
 	if (!list.texts)

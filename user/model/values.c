@@ -8,6 +8,10 @@
 #include "base/cleanup.h"
 #include "model/reader.h"
 
+/* Bytes of a text, and of a number or duration: more is no value of ours. */
+#define TEXT_MAX	4096
+#define NUMBER_TEXT_MAX 32
+
 #define MS_PER_DAY     (24u * 3600 * 1000)
 #define TIMEOUT_MS_MAX (30u * MS_PER_DAY)
 
@@ -16,7 +20,8 @@ const char *reader_text(struct reader *r, const struct reader_path *path,
 {
 	char shown[READER_SHOW_SIZE];
 
-	if (node->type == YAML_SCALAR && !yaml_is_null(node) && node->n &&
+	/* Bounded first: aliases may bring one huge text a million times. */
+	if (node->type == YAML_SCALAR && !yaml_is_null(node) && node->n && node->n <= TEXT_MAX &&
 	    strlen(node->text) == node->n)
 		return node->text;
 	reader_error(r, path, node, "%s is not %s", reader_show(shown, node), what);
@@ -44,7 +49,8 @@ static bool parse_number(const struct yaml_node *node, uint64_t *ret_value)
 {
 	const char *text = node->text;
 
-	if (node->type != YAML_SCALAR || (node->n > 1 && text[0] == '0'))
+	if (node->type != YAML_SCALAR || node->n > NUMBER_TEXT_MAX ||
+	    (node->n > 1 && text[0] == '0'))
 		return false;
 	return take_number(&text, ret_value) && text == node->text + node->n;
 }
@@ -124,8 +130,9 @@ bool reader_duration(struct reader *r, const struct reader_path *path, const str
 	char shown[READER_SHOW_SIZE], least[24], most[24];
 	uint64_t ms;
 
-	if (node->type == YAML_SCALAR && strlen(node->text) == node->n &&
-	    parse_duration(node->text, max_ms, &ms) && ms >= min_ms && ms <= max_ms) {
+	if (node->type == YAML_SCALAR && node->n <= NUMBER_TEXT_MAX &&
+	    strlen(node->text) == node->n && parse_duration(node->text, max_ms, &ms) &&
+	    ms >= min_ms && ms <= max_ms) {
 		*ret_ms = (uint32_t)ms;
 		return true;
 	}
