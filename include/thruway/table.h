@@ -142,8 +142,8 @@ enum tw_owner {
  */
 struct tw_route {
 	char name[TW_NAME_SIZE];      /* the route's name; for a CLI route its one hostname */
-	char listener[TW_LABEL_SIZE]; /* CLI: the one listener it is for; "" = all */
-	char alpn[TW_ALPN_SIZE];      /* CLI: the one ALPN protocol it is for; "" = any */
+	char listener[TW_LABEL_SIZE]; /* the one listener it is for; "" = all, several */
+	char alpn[TW_ALPN_SIZE];      /* the one protocol it is for; "" = any, several */
 	__u32 id;
 	__u32 owner;	    /* enum tw_owner */
 	__u32 balance;	    /* enum tw_balance */

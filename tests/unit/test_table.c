@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The configuration resolved into the flat route table: who has which name, shares, what is left out. */
+/* The configuration resolved into the flat route table: who has which name, shares, what is left
+ * out. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -45,7 +46,7 @@ static void fixture_add_cli(struct fixture *f, const char *hostname, const char 
 	f->cli = reallocarray(f->cli, f->n_cli + 1, sizeof(*f->cli));
 	assert_non_null(f->cli);
 	route = &f->cli[f->n_cli++];
-	*route = (struct config_route){ .owner = TW_OWNER_CLI, .name = strdup(hostname) };
+	*route = (struct config_route){.owner = TW_OWNER_CLI, .name = strdup(hostname)};
 	route->hostnames = calloc(1, sizeof(char *));
 	route->hostnames[route->n_hostnames++] = strdup(hostname);
 	route->backends = calloc(1, sizeof(*route->backends));
@@ -136,10 +137,11 @@ static void pattern_covers_itself_and_what_is_narrower(void **state)
 
 static void route_has_the_intersection_with_each_listener(void **state)
 {
-	struct fixture *f = built("listeners:\n"
-				  "- {name: s, port: 1, hostname: '*.s.com'}\n"
-				  "- {name: e, port: 2, hostname: e.com}\n"
-				  "routes: [{name: r, hostnames: ['*.com'], " BACKENDS("10.0.0.1:1") "}]\n");
+	struct fixture *f =
+		built("listeners:\n"
+		      "- {name: s, port: 1, hostname: '*.s.com'}\n"
+		      "- {name: e, port: 2, hostname: e.com}\n"
+		      "routes: [{name: r, hostnames: ['*.com'], " BACKENDS("10.0.0.1:1") "}]\n");
 
 	(void)state;
 	assert_int_equal(f->table->n_names, 2);
@@ -150,13 +152,14 @@ static void route_has_the_intersection_with_each_listener(void **state)
 
 static void name_goes_to_the_most_specific_listener_only(void **state)
 {
-	struct fixture *f = built("listeners:\n"
-				  "- {name: all, port: 1}\n"
-				  "- {name: wide, port: 1, hostname: '*.com'}\n"
-				  "- {name: deep, port: 1, hostname: '*.a.com'}\n"
-				  "- {name: one, port: 1, hostname: x.a.com}\n"
-				  "routes: [{name: r, hostnames: [x.a.com, y.a.com, b.com, c.net], "
-				  BACKENDS("10.0.0.1:1") "}]\n");
+	struct fixture *f =
+		built("listeners:\n"
+		      "- {name: all, port: 1}\n"
+		      "- {name: wide, port: 1, hostname: '*.com'}\n"
+		      "- {name: deep, port: 1, hostname: '*.a.com'}\n"
+		      "- {name: one, port: 1, hostname: x.a.com}\n"
+		      "routes: [{name: r, hostnames: [x.a.com, y.a.com, b.com, c.net], " BACKENDS(
+			      "10.0.0.1:1") "}]\n");
 
 	(void)state;
 	assert_string_equal(leads(f, "x.a.com"), "one r");
@@ -168,11 +171,12 @@ static void name_goes_to_the_most_specific_listener_only(void **state)
 
 static void listener_hostname_without_route_ends_the_search(void **state)
 {
-	struct fixture *f = built("listeners:\n"
-				  "- {name: all, port: 1}\n"
-				  "- {name: own, port: 1, hostname: '*.a.com'}\n"
-				  "routes: [{name: r, hostnames: ['*'], listeners: [all], "
-				  BACKENDS("10.0.0.1:1") "}]\n");
+	struct fixture *f =
+		built("listeners:\n"
+		      "- {name: all, port: 1}\n"
+		      "- {name: own, port: 1, hostname: '*.a.com'}\n"
+		      "routes: [{name: r, hostnames: ['*'], listeners: [all], " BACKENDS(
+			      "10.0.0.1:1") "}]\n");
 
 	(void)state;
 	assert_string_equal(leads(f, "*.a.com"), "own -");
@@ -183,10 +187,13 @@ static void listener_hostname_without_route_ends_the_search(void **state)
 
 static void more_specific_hostname_of_a_later_route_has_the_name(void **state)
 {
-	struct fixture *f = built("listeners: [{name: l, port: 1, hostname: '*.foo.com'}]\n"
-				  "routes:\n"
-				  "- {name: broad, hostnames: ['*.com'], " BACKENDS("10.0.0.1:1") "}\n"
-				  "- {name: own, hostnames: ['*.foo.com'], " BACKENDS("10.0.0.2:1") "}\n");
+	struct fixture *f =
+		built("listeners: [{name: l, port: 1, hostname: '*.foo.com'}]\n"
+		      "routes:\n"
+		      "- {name: broad, hostnames: ['*.com'], " BACKENDS(
+			      "10.0.0.1:1") "}\n"
+					    "- {name: own, hostnames: ['*.foo.com'], " BACKENDS(
+						    "10.0.0.2:1") "}\n");
 
 	(void)state;
 	assert_string_equal(leads(f, "*.foo.com"), "l own");
@@ -196,17 +203,20 @@ static void more_specific_hostname_of_a_later_route_has_the_name(void **state)
 
 static void earlier_route_keeps_a_name_that_both_have(void **state)
 {
-	struct fixture *f = built("listeners: [{name: l, port: 1, hostname: a.com}]\n"
-				  "routes:\n"
-				  "- {name: first, hostnames: ['*.com'], " BACKENDS("10.0.0.1:1") "}\n"
-				  "- {name: second, hostnames: ['*.com'], listeners: [l], "
-				  BACKENDS("10.0.0.2:1") "}\n");
+	struct fixture *f =
+		built("listeners: [{name: l, port: 1, hostname: a.com}]\n"
+		      "routes:\n"
+		      "- {name: first, hostnames: ['*.com'], " BACKENDS(
+			      "10.0.0.1:1") "}\n"
+					    "- {name: second, hostnames: ['*.com'], listeners: "
+					    "[l], " BACKENDS("10.0.0.2:1") "}\n");
 
 	(void)state;
 	assert_string_equal(leads(f, "a.com"), "l first");
 	assert_int_equal(f->problems.n_errors, 1);
-	assert_string_equal(problem(f), "route second: a.com on listener l is already taken by route "
-					"first (line 3); left out");
+	assert_string_equal(problem(f),
+			    "route second: a.com on listener l is already taken by route "
+			    "first (line 3); left out");
 	assert_int_equal(f->problems.items[0].pos.line, 4);
 	assert_int_equal(f->table->n_routes, 1);
 	fixture_free(f);
@@ -214,9 +224,9 @@ static void earlier_route_keeps_a_name_that_both_have(void **state)
 
 static void file_route_has_its_name_before_the_command_line(void **state)
 {
-	struct fixture *f = fixture_new("listeners: [{name: l, port: 1}]\n"
-					"routes: [{name: r, hostnames: [a.com], "
-					BACKENDS("10.0.0.1:1") "}]\n");
+	struct fixture *f = fixture_new(
+		"listeners: [{name: l, port: 1}]\n"
+		"routes: [{name: r, hostnames: [a.com], " BACKENDS("10.0.0.1:1") "}]\n");
 
 	(void)state;
 	fixture_add_cli(f, "b.com", NULL);
@@ -232,9 +242,9 @@ static void file_route_has_its_name_before_the_command_line(void **state)
 
 static void route_for_a_missing_listener_is_left_out_alone(void **state)
 {
-	struct fixture *f = fixture_new("listeners: [{name: l, port: 1}]\n"
-					"routes: [{name: r, hostnames: [a.com], "
-					BACKENDS("10.0.0.1:1") "}]\n");
+	struct fixture *f = fixture_new(
+		"listeners: [{name: l, port: 1}]\n"
+		"routes: [{name: r, hostnames: [a.com], " BACKENDS("10.0.0.1:1") "}]\n");
 
 	(void)state;
 	fixture_add_cli(f, "b.com", "gone");
@@ -253,8 +263,10 @@ static void alpn_entries_are_announced_by_one_without(void **state)
 	struct fixture *f =
 		built("listeners: [{name: l, port: 1}]\n"
 		      "routes:\n"
-		      "- {name: h2, hostnames: [a.com, b.com], alpn: [h2, h3], " BACKENDS("10.0.0.1:1") "}\n"
-		      "- {name: any, hostnames: [a.com], " BACKENDS("10.0.0.2:1") "}\n");
+		      "- {name: h2, hostnames: [a.com, b.com], alpn: [h2, h3], " BACKENDS(
+			      "10.0.0.1:1") "}\n"
+					    "- {name: any, hostnames: [a.com], " BACKENDS(
+						    "10.0.0.2:1") "}\n");
 
 	(void)state;
 	assert_string_equal(leads(f, "a.com"), "l any");
@@ -272,8 +284,8 @@ static void alpn_only_on_a_listeners_own_hostname_does_not_open_it(void **state)
 	struct fixture *f = built("listeners:\n"
 				  "- {name: l, port: 1, hostname: a.com}\n"
 				  "- {name: all, port: 1}\n"
-				  "routes: [{name: h2, hostnames: [a.com], alpn: [h2], "
-				  BACKENDS("10.0.0.1:1") "}]\n");
+				  "routes: [{name: h2, hostnames: [a.com], alpn: [h2], " BACKENDS(
+					  "10.0.0.1:1") "}]\n");
 
 	(void)state;
 	assert_int_equal(find(f, "a.com", "")->flags, TW_NAME_ALPN | TW_NAME_NO_MATCH);
@@ -300,9 +312,10 @@ static void listeners_of_one_port_share_a_bind_that_the_open_one_speaks_for(void
 
 static void bind_knows_how_many_labels_its_wildcards_have(void **state)
 {
-	struct fixture *f = built("listeners: [{name: l, port: 1}]\n"
-				  "routes: [{name: r, hostnames: ['*', '*.b.com', '*.c', d.e.f.g], "
-				  BACKENDS("10.0.0.1:1") "}]\n");
+	struct fixture *f =
+		built("listeners: [{name: l, port: 1}]\n"
+		      "routes: [{name: r, hostnames: ['*', '*.b.com', '*.c', d.e.f.g], " BACKENDS(
+			      "10.0.0.1:1") "}]\n");
 
 	(void)state;
 	assert_int_equal(f->table->binds[0].wildcard_labels[0], 1 << 0 | 1 << 2 | 1 << 1);
@@ -312,8 +325,9 @@ static void bind_knows_how_many_labels_its_wildcards_have(void **state)
 
 static void refusals_with_backends_become_routes(void **state)
 {
-	struct fixture *f = built("listeners: [{name: l, port: 1, no_sni: [{address: '10.0.0.1:1'}],"
-				  "not_tls: [{address: '10.0.0.2:22'}]}]\n");
+	struct fixture *f =
+		built("listeners: [{name: l, port: 1, no_sni: [{address: '10.0.0.1:1'}],"
+		      "not_tls: [{address: '10.0.0.2:22'}]}]\n");
 	const struct table_listener *l = &f->table->listeners[0];
 
 	(void)state;
@@ -330,8 +344,10 @@ static void backend_of_two_routes_is_one(void **state)
 {
 	struct fixture *f = built("listeners: [{name: l, port: 1}]\n"
 				  "routes:\n"
-				  "- {name: a, hostnames: [a.com], " BACKENDS("10.0.0.1:1") "}\n"
-				  "- {name: b, hostnames: [b.com], " BACKENDS("10.0.0.1:1") "}\n");
+				  "- {name: a, hostnames: [a.com], " BACKENDS(
+					  "10.0.0.1:1") "}\n"
+							"- {name: b, hostnames: [b.com], " BACKENDS(
+								"10.0.0.1:1") "}\n");
 
 	(void)state;
 	assert_int_equal(f->table->n_backends, 1);
@@ -341,7 +357,7 @@ static void backend_of_two_routes_is_one(void **state)
 
 static void shares_are_divided_by_their_common_divisor(void **state)
 {
-	struct table_slot slots[] = { { .weight = 70 }, { .weight = 20 }, {}, { .weight = 10 } };
+	struct table_slot slots[] = {{.weight = 70}, {.weight = 20}, {}, {.weight = 10}};
 	uint32_t total, stride;
 
 	(void)state;
@@ -361,7 +377,7 @@ static void stride_visits_every_point_of_any_total(void **state)
 {
 	(void)state;
 	for (uint32_t total = 1; total < 300; total++) {
-		struct table_slot slots[] = { { .weight = 1 }, { .weight = total - 1 } };
+		struct table_slot slots[] = {{.weight = 1}, {.weight = total - 1}};
 		bool seen[300] = {};
 		uint32_t is, stride;
 

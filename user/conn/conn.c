@@ -138,11 +138,13 @@ void conn_stop_waiting(struct worker *w, struct conn *c)
 
 void conn_end(struct worker *w, struct conn *c, enum tw_reason reason, bool with_rst)
 {
-	const struct datapath *dp = w->shared->dp;
+	const struct shared *s = w->shared;
+	const struct datapath *dp = s->dp;
+	bool is_wanted = s->on_end && (!s->is_wanted || s->is_wanted(s->arg));
 	struct conn_record record;
 
 	/* As long as the sockets can be asked for their addresses. */
-	if (w->shared->on_end)
+	if (is_wanted)
 		conn_describe(w, c, &record);
 	conn_stop_waiting(w, c);
 	if (c->is_joined) {
@@ -163,10 +165,10 @@ void conn_end(struct worker *w, struct conn *c, enum tw_reason reason, bool with
 	worker_count(&w->n_conns, -1);
 	worker_count(&w->heap_bytes, -(int64_t)heap_bytes(c));
 	__atomic_fetch_sub(&w->shared->connections, 1, __ATOMIC_RELAXED);
-	if (w->shared->on_end) {
+	if (is_wanted) {
 		record.state = "ended";
 		record.reason = reason;
-		w->shared->on_end(w->shared->arg, &record);
+		s->on_end(s->arg, &record);
 	}
 }
 
@@ -426,6 +428,7 @@ void conn_join(struct worker *w, struct conn *c)
 	c->is_joined = true;
 	c->state = CONN_OPEN;
 	c->active_ms = w->now_ms;
+	/* A near backend answers while the hello is sent: looking is cheaper than an event. */
 	for (size_t i = 0; i < 2; i++)
 		c->side[i].readable = c->side[i].writable = true;
 	timer_set(&w->timers, &c->timer,

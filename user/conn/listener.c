@@ -355,7 +355,7 @@ void listener_set(struct worker *w, const int *fds, const uint32_t *binds, size_
 			continue;
 		/* Closing would reset the connections that wait in the queue. */
 		ask(w, l);
-		for (int n = 0; n < QUEUE_MAX && accept_one(w, l); n++)
+		for (int k = 0; k < QUEUE_MAX && accept_one(w, l); k++)
 			;
 		retire(w, l);
 	}

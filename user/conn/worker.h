@@ -31,6 +31,7 @@ LIST_HEAD(listener_list, listener);
 struct shared {
 	const struct datapath *dp;
 	void (*on_end)(void *arg, const struct conn_record *record);
+	bool (*is_wanted)(void *arg);
 	void *arg;
 	uint32_t max_connections; /* atomic */
 	uint32_t keepalive_s;	  /* atomic */

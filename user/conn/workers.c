@@ -132,6 +132,7 @@ int workers_start(const struct workers_config *config, struct workers **ret_work
 	}
 	ws->shared.dp = config->dp;
 	ws->shared.on_end = config->on_end;
+	ws->shared.is_wanted = config->is_wanted;
 	ws->shared.arg = config->arg;
 	ws->most_connections = raise_file_limit(n);
 	set_limits(ws, config->max_connections, config->keepalive_s);

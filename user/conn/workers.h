@@ -43,6 +43,8 @@ struct workers_config {
 	uint32_t keepalive_s;
 	/* Called on the worker's thread when a connection ended or was refused; may be NULL. */
 	void (*on_end)(void *arg, const struct conn_record *record);
+	/* Asked first, on the same thread: false spares making the record. NULL = always wanted. */
+	bool (*is_wanted)(void *arg);
 	void *arg;
 };
 

@@ -92,6 +92,28 @@ static void name_ids_in_log(struct router *r)
 		access_log_name(r->log, ACCESS_LOG_BACKEND, backend->id, backend->text);
 }
 
+/*
+ * tables_sync(), but what it says about routes of the command line is a warning: they were taken
+ * when they were added, stay kept, and come back when what is in their way has gone.
+ */
+static int sync_tables(struct router *r, const struct config *config,
+		       const struct config_route *cli, size_t n_cli, bool dry_run,
+		       struct tables_changes *changes, struct config_problems *problems)
+{
+	size_t before = problems->n;
+	int err = tables_sync(r->tables, config, cli, n_cli, dry_run, changes, problems);
+
+	for (size_t i = before; i < problems->n; i++) {
+		struct config_problem *problem = &problems->items[i];
+
+		if (problem->pos.file || problem->is_warning)
+			continue;
+		problem->is_warning = true;
+		problems->n_errors--;
+	}
+	return err;
+}
+
 static int commit(struct router *r, const struct config *config, const struct config_route *cli,
 		  size_t n_cli, struct tables_changes *changes, struct config_problems *problems,
 		  char **ret_why)
@@ -105,7 +127,7 @@ static int commit(struct router *r, const struct config *config, const struct co
 		err = workers_prepare_binds(r->workers, wanted, n, ret_why);
 	if (err)
 		return err;
-	err = tables_sync(r->tables, config, cli, n_cli, false, changes, problems);
+	err = sync_tables(r, config, cli, n_cli, false, changes, problems);
 	if (!err) {
 		name_ids_in_log(r);
 		err = accept_on_tables(r);
@@ -127,7 +149,7 @@ static int try_sync(struct router *r, const struct config *config, const struct 
 		    size_t n_cli, struct tables_changes *changes, struct config_problems *problems)
 {
 	size_t errors = problems->n_errors;
-	int err = tables_sync(r->tables, config, cli, n_cli, true, changes, problems);
+	int err = sync_tables(r, config, cli, n_cli, true, changes, problems);
 
 	if (!err && has_new_error(problems, errors))
 		err = -EINVAL;
@@ -216,6 +238,8 @@ int router_add_route(struct router *r, struct config_route *route, struct config
 	if (r->n_cli)
 		memcpy(cli, r->cli, r->n_cli * sizeof(*cli));
 	cli[at] = *route;
+	/* What is said about this one is an error. */
+	cli[at].pos.file = "route add";
 
 	/* First dry, so that a route that is refused changes nothing. */
 	err = try_sync(r, r->config, cli, n, NULL, problems);
@@ -226,6 +250,7 @@ int router_add_route(struct router *r, struct config_route *route, struct config
 		free(cli);
 		return err;
 	}
+	cli[at].pos.file = NULL;
 	if (at < r->n_cli)
 		config_route_fini(&r->cli[at]);
 	free(r->cli);

@@ -27,10 +27,10 @@
 #include "kernel/layout.h"
 #include "thruway.skel.h"
 
-#define BPFFS "/sys/fs/bpf"
+#define BPFFS		  "/sys/fs/bpf"
 #define INSTANCE_NAME_MAX 64
 /* A pin's path: BPFFS, instance, map. */
-#define PIN_PATH_SIZE 192
+#define PIN_PATH_SIZE	  192
 
 /* Each asking again gives the kernel 64 attempts; a sync rests every few dozen writes. */
 #define DECIDE_CALLS_MAX 1000
@@ -44,7 +44,8 @@ struct datapath {
 	struct tw_state *state;
 };
 
-static int fail(int err, char **ret_why, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static int fail(int err, char **ret_why, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 static int fail(int err, char **ret_why, const char *fmt, ...)
 {
@@ -57,7 +58,8 @@ static int fail(int err, char **ret_why, const char *fmt, ...)
 	return err;
 }
 
-/* libbpf's lines, one level lower than libbpf rates them: what they mean for us we say ourselves. */
+/* libbpf's lines, one level lower than libbpf rates them: what they mean for us we say ourselves.
+ */
 static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
 	enum log_level at = level == LIBBPF_WARN ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
@@ -121,9 +123,10 @@ static int check_host(const char *instance, char **ret_why)
 	int r;
 
 	if (!is_instance_name(instance))
-		return fail(-EINVAL, ret_why,
-			    "instance '%s' is not a name: 1 to %d characters, no '/', no '.' in front",
-			    instance, INSTANCE_NAME_MAX - 1);
+		return fail(
+			-EINVAL, ret_why,
+			"instance '%s' is not a name: 1 to %d characters, no '/', no '.' in front",
+			instance, INSTANCE_NAME_MAX - 1);
 	r = check_kernel(ret_why);
 	if (r)
 		return r;
@@ -151,7 +154,7 @@ static int check_pins(const struct thruway_bpf *skel, char **ret_why)
 	const struct btf *btf = bpf_object__btf(skel->obj);
 	const struct bpf_map *map;
 
-	bpf_object__for_each_map(map, skel->obj) {
+	bpf_object__for_each_map (map, skel->obj) {
 		_cleanup_close_ int fd = -1;
 		const char *difference, *path = bpf_map__pin_path(map);
 		int r;
@@ -167,11 +170,12 @@ static int check_pins(const struct thruway_bpf *skel, char **ret_why)
 		if (r < 0)
 			return fail(r, ret_why, "%s: cannot be examined: %s", path, strerror(-r));
 		if (!r)
-			return fail(-EEXIST, ret_why,
-				    "%s was made by another version (its %s differ): --reset removes "
-				    "all pinned maps and what they hold (%s; routes added with "
-				    "'thruway route add' and all counters are lost)",
-				    path, difference, map_content(bpf_map__name(map)));
+			return fail(
+				-EEXIST, ret_why,
+				"%s was made by another version (its %s differ): --reset removes "
+				"all pinned maps and what they hold (%s; routes added with "
+				"'thruway route add' and all counters are lost)",
+				path, difference, map_content(bpf_map__name(map)));
 	}
 	return 0;
 }

@@ -10,7 +10,7 @@ int ids_init(struct ids *ids, uint32_t end, bool (*is_used)(const void *arg, uin
 {
 	uint32_t highest = 0;
 
-	*ids = (struct ids){ .ring = calloc(end, sizeof(*ids->ring)), .size = end };
+	*ids = (struct ids){.ring = calloc(end, sizeof(*ids->ring)), .size = end};
 	if (!ids->ring)
 		return -ENOMEM;
 	for (uint32_t id = 1; id < end; id++)

@@ -45,7 +45,7 @@ static bool members_equal(struct side a, const struct btf_type *ta, struct side 
 	const struct btf_member *ma = btf_members(ta), *mb = btf_members(tb);
 
 	for (unsigned int i = 0; i < btf_vlen(ta); i++, ma++, mb++) {
-		struct side fa = { a.btf, ma->type }, fb = { b.btf, mb->type };
+		struct side fa = {a.btf, ma->type}, fb = {b.btf, mb->type};
 
 		if (ma->offset != mb->offset ||
 		    strcmp(side_name(&a, ma->name_off), side_name(&b, mb->name_off)) != 0 ||
@@ -62,7 +62,7 @@ static bool types_equal(struct side a, struct side b, int depth)
 	if (!ta || !tb || depth > LAYOUT_DEPTH_MAX || btf_kind(ta) != btf_kind(tb))
 		return false;
 	if (btf_is_array(ta)) {
-		struct side ea = { a.btf, btf_array(ta)->type }, eb = { b.btf, btf_array(tb)->type };
+		struct side ea = {a.btf, btf_array(ta)->type}, eb = {b.btf, btf_array(tb)->type};
 
 		return btf_array(ta)->nelems == btf_array(tb)->nelems &&
 		       types_equal(ea, eb, depth + 1);
@@ -77,10 +77,10 @@ static bool types_equal(struct side a, struct side b, int depth)
 static bool btf_matches(const struct bpf_map_info *info, const struct btf *pinned,
 			const struct bpf_map *map, const struct btf *ours)
 {
-	struct side keys[2] = { { pinned, info->btf_key_type_id },
-				{ ours, bpf_map__btf_key_type_id(map) } };
-	struct side values[2] = { { pinned, info->btf_value_type_id },
-				  { ours, bpf_map__btf_value_type_id(map) } };
+	struct side keys[2] = {{pinned, info->btf_key_type_id},
+			       {ours, bpf_map__btf_key_type_id(map)}};
+	struct side values[2] = {{pinned, info->btf_value_type_id},
+				 {ours, bpf_map__btf_value_type_id(map)}};
 
 	return types_equal(keys[0], keys[1], 0) && types_equal(values[0], values[1], 0);
 }

@@ -43,7 +43,7 @@ static int delete_hidden(int fd, const void *key)
 
 static void pause_for_lookups(struct mirror *m)
 {
-	const struct timespec pause = { .tv_nsec = PAUSE_NS };
+	const struct timespec pause = {.tv_nsec = PAUSE_NS};
 
 	if (m->is_live && ++m->n_visible % VISIBLE_WRITES_MAX == 0)
 		nanosleep(&pause, NULL);
@@ -78,8 +78,7 @@ static uint32_t hash_text(uint32_t seed, const char *text)
 	return index_hash(seed, text, strlen(text));
 }
 
-static uint32_t route_hash(uint32_t owner, const char *name, const char *listener,
-			   const char *alpn)
+static uint32_t route_hash(uint32_t owner, const char *name, const char *listener, const char *alpn)
 {
 	return hash_text(hash_text(hash_text(owner, name), listener), alpn);
 }
@@ -142,8 +141,7 @@ uint32_t mirror_find_backend(const struct mirror *m, const char *text)
 	return 0;
 }
 
-uint32_t mirror_find_name(const struct mirror *m, uint32_t bind, uint32_t alpn,
-			  const char *pattern)
+uint32_t mirror_find_name(const struct mirror *m, uint32_t bind, uint32_t alpn, const char *pattern)
 {
 	uint32_t at = INDEX_START, i;
 
@@ -202,13 +200,14 @@ int mirror_put_bind(struct mirror *m, const struct tw_bind_key *key, const struc
 
 	while (i < m->n_binds && memcmp(&m->binds[i].key, key, sizeof(*key)) != 0)
 		i++;
-	/* In this order a daemon that dies in between leaves a key without a bind, which is none. */
+	/* In this order a daemon that dies in between leaves a key without a bind, which is none.
+	 */
 	r = i == m->n_binds ? write_visible(m, m->bind_keys_fd, &value->id, key) : 0;
 	if (!r)
 		r = write_visible(m, m->binds_fd, key, value);
 	if (r)
 		return r;
-	m->binds[i] = (struct tables_bind){ .key = *key, .value = *value };
+	m->binds[i] = (struct tables_bind){.key = *key, .value = *value};
 	if (i == m->n_binds)
 		m->n_binds++;
 	return 0;
@@ -412,7 +411,7 @@ int mirror_add_name(struct mirror *m, uint32_t bind, uint32_t alpn, const char *
 
 void mirror_name_key(const struct mirror_name *name, struct tw_name_key *ret_key)
 {
-	*ret_key = (struct tw_name_key){ .bind = name->bind, .alpn = name->alpn };
+	*ret_key = (struct tw_name_key){.bind = name->bind, .alpn = name->alpn};
 	memcpy(ret_key->name, name->pattern, strnlen(name->pattern, TW_NAME_MAX));
 }
 
@@ -479,7 +478,7 @@ int mirror_add_set(struct mirror *m, const struct tw_slot *slots, uint32_t n, ui
 
 int mirror_del_set(struct mirror *m, uint32_t set, uint32_t n)
 {
-	struct tw_slot_key key = { .set = set };
+	struct tw_slot_key key = {.set = set};
 	int r = 0;
 
 	for (; set && key.index < n && !r; key.index++)
@@ -510,7 +509,7 @@ int mirror_add_route(struct mirror *m, const struct tw_route *value, struct tw_s
 		free(route);
 		return -ENOMEM;
 	}
-	*route = (struct mirror_route){ .value = *value, .slots = slots, .names = INDEX_NONE };
+	*route = (struct mirror_route){.value = *value, .slots = slots, .names = INDEX_NONE};
 	m->routes[value->id] = route;
 	return 0;
 }

@@ -33,7 +33,7 @@ struct mirror {
 
 	struct tables_bind *binds; /* TW_BINDS_MAX places */
 	size_t n_binds;
-	struct tw_listener **listeners;	 /* by id, as the following */
+	struct tw_listener **listeners; /* by id, as the following */
 	struct tw_alpn_key **alpns;
 	struct mirror_route **routes;
 	struct tw_backend **backends;
@@ -47,8 +47,8 @@ struct mirror {
 	uint32_t last_set;
 	uint32_t *spare_keys; /* in tw_routes: left by a sync that did not end (see sync.c) */
 	size_t n_spare_keys;
-	uint32_t stamp;	/* number of the last sync */
-	bool is_stale;	/* a write failed: the maps may hold something else */
+	uint32_t stamp;		/* number of the last sync */
+	bool is_stale;		/* a write failed: the maps may hold something else */
 	unsigned int n_visible; /* writes that look-ups have to notice */
 	bool is_live;		/* somebody may be looking up: rest between writes */
 };
@@ -57,7 +57,8 @@ struct mirror {
 int mirror_read(struct mirror *m, struct datapath *dp);
 void mirror_fini(struct mirror *m);
 
-/* In memory only: for reading, and as the first half of a write. mirror_add_route() takes @slots. */
+/* In memory only: for reading, and as the first half of a write. mirror_add_route() takes @slots.
+ */
 int mirror_add_route(struct mirror *m, const struct tw_route *value, struct tw_slot *slots);
 int mirror_add_name(struct mirror *m, uint32_t bind, uint32_t alpn, const char *pattern,
 		    const struct tw_name *value, uint32_t *ret_place);
@@ -80,8 +81,8 @@ uint32_t mirror_take_backend_id(struct mirror *m);
 uint32_t mirror_take_listener_id(struct mirror *m);
 
 /*
- * Writes. All 0 or -errno (-ENOSPC: the map is full). mirror_put_*() adds or replaces; a new thing's
- * counters are zeroed first.
+ * Writes. All 0 or -errno (-ENOSPC: the map is full). mirror_put_*() adds or replaces; a new
+ * thing's counters are zeroed first.
  */
 int mirror_put_bind(struct mirror *m, const struct tw_bind_key *key, const struct tw_bind *value);
 int mirror_del_bind(struct mirror *m, const struct tw_bind_key *key);

@@ -32,8 +32,9 @@ union any_value {
 };
 
 /* (*each) for every entry of @fd; nobody else adds or removes entries. Its error ends the walk. */
-static int walk(struct mirror *m, int fd, int (*each)(struct mirror *m, const union any_key *key,
-						      const union any_value *value))
+static int walk(struct mirror *m, int fd,
+		int (*each)(struct mirror *m, const union any_key *key,
+			    const union any_value *value))
 {
 	union any_key keys[2];
 	union any_value value;
@@ -55,7 +56,7 @@ static int read_bind(struct mirror *m, const union any_key *key, const union any
 {
 	if (m->n_binds == TW_BINDS_MAX || !value->bind.id || value->bind.id >= TW_BINDS_MAX)
 		return -EUCLEAN;
-	m->binds[m->n_binds++] = (struct tables_bind){ .key = key->bind, .value = value->bind };
+	m->binds[m->n_binds++] = (struct tables_bind){.key = key->bind, .value = value->bind};
 	return 0;
 }
 
@@ -212,7 +213,7 @@ static int read_slots(struct sets *sets)
 
 static int read_sets(struct mirror *m)
 {
-	struct sets sets = { .m = m };
+	struct sets sets = {.m = m};
 	int r = 0;
 
 	for (uint32_t id = 1; id < TW_ROUTES_MAX && !r; id++)
@@ -303,7 +304,7 @@ int mirror_read(struct mirror *m, struct datapath *dp)
 {
 	int r;
 
-	*m = (struct mirror){ .dp = dp, .free_name = INDEX_NONE };
+	*m = (struct mirror){.dp = dp, .free_name = INDEX_NONE};
 	find_maps(m);
 	r = allocate(m);
 	if (!r)

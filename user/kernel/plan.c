@@ -47,9 +47,9 @@ void plan_route(const struct plan *plan, uint32_t i, struct tw_route *ret_route,
 	copy_text(ret_route->alpn, route->alpn, TW_ALPN_SIZE);
 	for (uint32_t n = 0; n < route->n_slots; n++)
 		ret_slots[n] = (struct tw_slot){
-			.backend = slots[n].backend == TABLE_NONE ?
-					   0 :
-					   plan->backends[slots[n].backend].id,
+			.backend = slots[n].backend == TABLE_NONE
+					   ? 0
+					   : plan->backends[slots[n].backend].id,
 			.weight = slots[n].weight,
 			.upto = slots[n].upto,
 			.hash = slots[n].hash,
@@ -67,12 +67,13 @@ void plan_listener(const struct plan *plan, uint32_t i, struct tw_listener *ret_
 		.on_refuse = config->on_refuse,
 		.id = plan->listeners[i].id,
 		.bind = plan->binds[listener->bind].id,
-		.timeouts = {
-			or_default(timeouts->hello_ms, TW_HELLO_MS_DEFAULT),
-			or_default(timeouts->connect_ms, TW_CONNECT_MS_DEFAULT),
-			or_default(timeouts->idle_ms, TW_IDLE_MS_DEFAULT),
-			or_default(timeouts->half_closed_ms, TW_HALF_CLOSED_MS_DEFAULT),
-		},
+		.timeouts =
+			{
+				or_default(timeouts->hello_ms, TW_HELLO_MS_DEFAULT),
+				or_default(timeouts->connect_ms, TW_CONNECT_MS_DEFAULT),
+				or_default(timeouts->idle_ms, TW_IDLE_MS_DEFAULT),
+				or_default(timeouts->half_closed_ms, TW_HALF_CLOSED_MS_DEFAULT),
+			},
 		.no_sni_route = route_id(plan, listener->no_sni),
 		.unknown_name_route = route_id(plan, listener->unknown_name),
 		.not_tls_route = route_id(plan, listener->not_tls),
@@ -90,7 +91,7 @@ void plan_bind(const struct plan *plan, uint32_t i, struct tw_bind *ret_bind)
 	*ret_bind = (struct tw_bind){
 		.id = plan->binds[i].id,
 		.listener = plan->listeners[bind->listener].id,
-		.wildcard_labels = { bind->wildcard_labels[0], bind->wildcard_labels[1] },
+		.wildcard_labels = {bind->wildcard_labels[0], bind->wildcard_labels[1]},
 	};
 }
 
@@ -173,8 +174,8 @@ static bool find_route_ids(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->t->n_routes; i++) {
 		const struct table_route *route = &plan->t->routes[i];
-		uint32_t id = mirror_find_route(plan->m, route->owner, route->name,
-						route->listener, route->alpn);
+		uint32_t id = mirror_find_route(plan->m, route->owner, route->name, route->listener,
+						route->alpn);
 
 		if (!give_id(&plan->routes[i], id, id ? 0 : mirror_take_route_id(plan->m)))
 			return false;
@@ -199,10 +200,11 @@ static int find_ids(struct plan *plan, struct config_problems *problems)
 		what = "routes";
 	if (!what)
 		return 0;
-	config_problem_add(problems, NULL, false,
-			   "no room for so many new %s at once: those that go keep their places until "
-			   "the change is made and their connections have ended; remove some first",
-			   what);
+	config_problem_add(
+		problems, NULL, false,
+		"no room for so many new %s at once: those that go keep their places until "
+		"the change is made and their connections have ended; remove some first",
+		what);
 	return -ENOSPC;
 }
 
@@ -213,8 +215,7 @@ static bool is_route_same(const struct mirror_route *is, struct tw_route *wanted
 {
 	wanted->set = is->value.set;
 	return !memcmp(&is->value, wanted, sizeof(*wanted)) &&
-	       (!wanted->backends ||
-		!memcmp(is->slots, slots, wanted->backends * sizeof(*slots)));
+	       (!wanted->backends || !memcmp(is->slots, slots, wanted->backends * sizeof(*slots)));
 }
 
 static void compare_routes(struct plan *plan, struct tw_slot *slots)
@@ -306,7 +307,8 @@ static uint32_t rank_of(const char *pattern, uint32_t alpn)
 static int by_rank_falling(const void *a, const void *b, void *arg)
 {
 	const struct table_name *names = arg;
-	const struct table_name *x = &names[*(const uint32_t *)a], *y = &names[*(const uint32_t *)b];
+	const struct table_name *x = &names[*(const uint32_t *)a],
+				*y = &names[*(const uint32_t *)b];
 	uint32_t rx = rank_of(x->pattern, x->alpn), ry = rank_of(y->pattern, y->alpn);
 
 	return rx < ry ? 1 : rx > ry ? -1 : 0;
@@ -315,7 +317,8 @@ static int by_rank_falling(const void *a, const void *b, void *arg)
 static int by_rank_rising(const void *a, const void *b, void *arg)
 {
 	const struct mirror_name *names = arg;
-	const struct mirror_name *x = &names[*(const uint32_t *)a], *y = &names[*(const uint32_t *)b];
+	const struct mirror_name *x = &names[*(const uint32_t *)a],
+				 *y = &names[*(const uint32_t *)b];
 	uint32_t rx = rank_of(x->pattern, x->alpn), ry = rank_of(y->pattern, y->alpn);
 
 	return rx < ry ? -1 : rx > ry ? 1 : 0;
@@ -359,11 +362,10 @@ static int allocate(struct plan *plan)
 	plan->is_backend = calloc(TW_BACKENDS_MAX, sizeof(bool));
 	plan->has_moved_names = calloc(TW_ROUTES_MAX, sizeof(bool));
 	return plan->binds && plan->listeners && plan->alpns && plan->routes && plan->backends &&
-			       plan->names && plan->is_bind && plan->is_listener &&
-			       plan->is_alpn && plan->is_route && plan->is_backend &&
-			       plan->has_moved_names ?
-		       0 :
-		       -ENOMEM;
+			       plan->names && plan->is_bind && plan->is_listener && plan->is_alpn &&
+			       plan->is_route && plan->is_backend && plan->has_moved_names
+		       ? 0
+		       : -ENOMEM;
 }
 
 int plan_make(struct plan *plan, struct mirror *m, const struct table *table, uint32_t stamp,
@@ -372,7 +374,7 @@ int plan_make(struct plan *plan, struct mirror *m, const struct table *table, ui
 	struct tw_slot *slots = calloc(TW_ROUTE_BACKENDS_MAX, sizeof(*slots));
 	int r;
 
-	*plan = (struct plan){ .m = m, .t = table, .stamp = stamp };
+	*plan = (struct plan){.m = m, .t = table, .stamp = stamp};
 	r = slots ? allocate(plan) : -ENOMEM;
 	if (!r)
 		r = find_ids(plan, problems);

@@ -348,7 +348,7 @@ static int add_change(struct tables_changes *changes, enum tables_action action,
 	copy = strdup(name);
 	if (!copy)
 		return -ENOMEM;
-	changes->items[changes->n++] = (struct tables_change){ action, object, copy };
+	changes->items[changes->n++] = (struct tables_change){action, object, copy};
 	return 0;
 }
 
@@ -404,7 +404,7 @@ static int list_gone(const struct plan *plan, struct tables_changes *changes)
 int sync_table(struct mirror *m, const struct table *table, bool dry_run,
 	       struct tables_changes *changes, struct config_problems *problems)
 {
-	struct sync s = { .m = m };
+	struct sync s = {.m = m};
 	int r;
 
 	s.slots = calloc(TW_ROUTE_BACKENDS_MAX, sizeof(*s.slots));

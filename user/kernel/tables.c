@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The route table in the kernel, as the rest of the daemon sees it (see tables.h): opening, syncing,
- * showing. The work is done by model/table.c (what should be), plan.c (what differs), sync.c (in
- * which order to write) and mirror.c (writing).
+ * The route table in the kernel, as the rest of the daemon sees it (see tables.h): opening,
+ * syncing, showing. The work is done by model/table.c (what should be), plan.c (what differs),
+ * sync.c (in which order to write) and mirror.c (writing).
  */
 #include "kernel/tables.h"
 
@@ -90,7 +90,8 @@ void tables_changes_fini(struct tables_changes *changes)
 	*changes = (struct tables_changes){};
 }
 
-/* --- the CLI's routes, back from the maps ------------------------------------------------------ */
+/* --- the CLI's routes, back from the maps ------------------------------------------------------
+ */
 
 static int copy_word(const char *word, char ***ret_words, size_t *ret_n)
 {
@@ -138,8 +139,8 @@ static int copy_route(const struct mirror *m, const struct mirror_route *route,
 	config->refuse = value->refuse;
 	config->timeouts = value->timeouts;
 	config->name = strdup(value->name);
-	r = config->name ? copy_word(value->name, &config->hostnames, &config->n_hostnames) :
-			   -ENOMEM;
+	r = config->name ? copy_word(value->name, &config->hostnames, &config->n_hostnames)
+			 : -ENOMEM;
 	if (!r)
 		r = copy_word(value->listener, &config->listeners, &config->n_listeners);
 	if (!r)

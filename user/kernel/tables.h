@@ -37,7 +37,10 @@ struct tables *tables_close(struct tables *tables);
  * only what differs; each change is one atomic map write, in an order in which every look-up in
  * between finds the old route or the new one. A route that cannot be taken (no such listener, name
  * already taken by an earlier route of the same specificity, table full) is left out alone and
- * reported in @problems. @ret_changes may be NULL. 0 or -errno; with @dry_run nothing is written.
+ * reported in @problems; a route of the CLI then stays in tw_routes without a name, and has it
+ * again when nobody else does. Routes are known by owner, name and, where they are for one only,
+ * listener and ALPN protocol. @ret_changes may be NULL and is written on success only. 0 or -errno;
+ * with @dry_run nothing is written.
  */
 int tables_sync(struct tables *tables, const struct config *file, const struct config_route *cli,
 		size_t n_cli, bool dry_run, struct tables_changes *ret_changes,

@@ -4,7 +4,7 @@
 
 #include "model/table.h"
 
-_Static_assert((uint64_t)TW_ROUTE_BACKENDS_MAX * TW_WEIGHT_MAX <= UINT32_MAX, "total fits");
+_Static_assert((uint64_t)TW_ROUTE_BACKENDS_MAX *TW_WEIGHT_MAX <= UINT32_MAX, "total fits");
 
 static uint32_t gcd(uint32_t a, uint32_t b)
 {

@@ -6,7 +6,7 @@
 #include "model/table.h"
 
 #include <errno.h>
-#include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,8 +118,8 @@ static uint32_t find_rival(const struct builder *b, uint32_t bind, const char *h
 	uint32_t speaks;
 
 	if (hostname)
-		return hostname[0] == '*' ? find_hostname(b, bind, "*", hostname + 1) :
-					    find_hostname(b, bind, "", hostname);
+		return hostname[0] == '*' ? find_hostname(b, bind, "*", hostname + 1)
+					  : find_hostname(b, bind, "", hostname);
 	speaks = b->table->binds[bind].listener;
 	return b->table->listeners[speaks].config->hostname ? TABLE_NONE : speaks;
 }
@@ -130,7 +130,7 @@ static int add_bind(struct builder *b, const struct tw_bind_key *key, uint32_t l
 
 	if (GROW(t->binds, t->n_binds, 1))
 		return -ENOMEM;
-	t->binds[t->n_binds++] = (struct table_bind){ .key = *key, .listener = listener };
+	t->binds[t->n_binds++] = (struct table_bind){.key = *key, .listener = listener};
 	return 0;
 }
 
@@ -152,9 +152,9 @@ static bool is_listener_taken(struct builder *b, const struct config_listener *c
 	if (rival != TABLE_NONE) {
 		config_problem_add(b->problems, &config->pos, false,
 				   "listener %s: has the %s of listener %s (line %u)", config->name,
-				   strcmp(t->listeners[rival].config->name, config->name) ?
-					   "address, port and hostname" :
-					   "name",
+				   strcmp(t->listeners[rival].config->name, config->name)
+					   ? "address, port and hostname"
+					   : "name",
 				   t->listeners[rival].config->name,
 				   t->listeners[rival].config->pos.line);
 		return true;
@@ -180,14 +180,14 @@ static int index_listener(struct builder *b, uint32_t i)
 		return -ENOMEM;
 	if (!hostname)
 		return 0;
-	hash = hostname[0] == '*' ? hash_text(hash_text(listener->bind, "*"), hostname + 1) :
-				    hash_text(hash_text(listener->bind, ""), hostname);
+	hash = hostname[0] == '*' ? hash_text(hash_text(listener->bind, "*"), hostname + 1)
+				  : hash_text(hash_text(listener->bind, ""), hostname);
 	return index_add(&b->by_hostname, hash, i);
 }
 
 static int add_listener(struct builder *b, const struct config_listener *config)
 {
-	struct tw_bind_key key = { .port = config->port };
+	struct tw_bind_key key = {.port = config->port};
 	struct table *t = b->table;
 	uint32_t bind, i = t->n_listeners;
 
@@ -273,15 +273,16 @@ static void report_taken(struct builder *b, const struct table_route *route,
 			 const struct table_name *taken)
 {
 	const struct table_route *other = &b->table->routes[taken->route];
+	char where[32] = "of the command line";
 
+	if (other->owner == TW_OWNER_FILE)
+		snprintf(where, sizeof(where), "line %u", other->pos.line);
 	config_problem_add(b->problems, &route->pos, false,
-			   "route %s: %s%s%s on listener %s is already taken by route %s (%s %u); "
+			   "route %s: %s%s%s on listener %s is already taken by route %s (%s); "
 			   "left out",
 			   route->name, taken->pattern, taken->alpn ? " for ALPN " : "",
 			   taken->alpn ? b->table->alpns[taken->alpn - 1] : "",
-			   b->table->listeners[taken->listener].config->name, other->name,
-			   other->owner == TW_OWNER_CLI ? "of the command line," : "line",
-			   other->pos.line);
+			   b->table->listeners[taken->listener].config->name, other->name, where);
 }
 
 /* Give @name to @route (number name->route), unless another one has it by right. */
@@ -404,12 +405,12 @@ static int add_no_match_entries(struct builder *b)
 	for (size_t i = 0; i < b->table->n_listeners; i++) {
 		const struct table_listener *listener = &b->table->listeners[i];
 		struct table_name *name, no_match = {
-			.bind = listener->bind,
-			.listener = i,
-			.route = TABLE_NONE,
-			.flags = TW_NAME_NO_MATCH,
-			.pattern = listener->config->hostname,
-		};
+						 .bind = listener->bind,
+						 .listener = i,
+						 .route = TABLE_NONE,
+						 .flags = TW_NAME_NO_MATCH,
+						 .pattern = listener->config->hostname,
+					 };
 
 		if (!no_match.pattern)
 			continue;
@@ -467,7 +468,7 @@ static int add_slots(struct builder *b, struct table_route *route,
 	route->first_slot = t->n_slots;
 	route->n_slots = n;
 	for (size_t i = 0; i < n; i++) {
-		struct table_slot slot = { .backend = TABLE_NONE, .weight = backends[i].weight };
+		struct table_slot slot = {.backend = TABLE_NONE, .weight = backends[i].weight};
 
 		if (!backends[i].is_invalid &&
 		    find_or_add_backend(b, &backends[i].backend, &slot.backend))
@@ -635,7 +636,7 @@ static int add_instead(struct builder *b, const struct config_listener *listener
 		.tries = TW_TRIES_DEFAULT,
 		.pos = listener->pos,
 	};
-	const struct config_route limits = { .n_backends = n };
+	const struct config_route limits = {.n_backends = n};
 	char *name;
 
 	if (!n)
@@ -693,7 +694,7 @@ int table_build(const struct config *file, const struct config_route *cli, size_
 		struct config_problems *problems, struct table **ret_table)
 {
 	uint32_t bind_listeners[TW_BINDS_MAX] = {};
-	struct builder b = { .problems = problems, .bind_listeners = bind_listeners };
+	struct builder b = {.problems = problems, .bind_listeners = bind_listeners};
 	int r = -ENOMEM;
 
 	b.table = calloc(1, sizeof(*b.table));
