@@ -7,7 +7,8 @@
  * daemon moves tw_state.generation before each of its writes, and an answer counts only if the
  * generation did not move while it was made. Then at most one write fell into it, and that one
  * either was seen or was not: the answer is one that the table held. The daemon's order of writes
- * (user/kernel/sync.c) makes each of the tables in between give every name its old or its new route.
+ * (user/kernel/sync.c) makes each of the tables in between give every name its old or its new
+ * route.
  */
 #ifndef THRUWAY_DECIDE_BPF_H
 #define THRUWAY_DECIDE_BPF_H
@@ -212,7 +213,7 @@ static long decide_attempt(__u32 i __attribute__((unused)), void *arg)
 /* Answer s->q. False: the table kept changing; nothing in the answer counts, ask again. */
 static __always_inline bool decide(struct tw_scratch *s)
 {
-	struct decide_walk walk = { .s = s };
+	struct decide_walk walk = {.s = s};
 
 	s->drawn_route = 0;
 	bpf_loop(DECIDE_ATTEMPTS, decide_attempt, &walk, 0);

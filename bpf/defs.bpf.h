@@ -38,7 +38,7 @@ struct tw_scratch {
 	__u8 keys[sizeof(struct tw_name_key) + TW_NAME_SIZE] __attribute__((aligned(8)));
 	__u8 dots[TW_LABELS_MAX]; /* where the name's dots are */
 	__u32 n_dots;
-	__u32 alpns_known; /* alpns[] is filled in */
+	__u32 alpns_known;	      /* alpns[] is filled in */
 	__u32 alpns[TW_ASK_ALPN_MAX]; /* what the client offers, as ids; 0 = no route asks for it */
 	struct tw_alpn_key alpn_key;
 	/* Of the route that is being used. */
@@ -46,7 +46,8 @@ struct tw_scratch {
 	__u32 backends;
 	__u32 total_weight;
 	__u32 stride;
-	/* The place in the balancer's sequence, drawn once: an attempt made again must not draw again. */
+	/* The place in the balancer's sequence, drawn once: an attempt made again must not draw
+	 * again. */
 	__u32 drawn_route;
 	__u32 pad;
 	__u64 drawn;

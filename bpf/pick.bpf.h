@@ -23,9 +23,9 @@
 #include "maps.bpf.h"
 
 /* Draws by weight before the search turns to one entry after the other. */
-#define PICK_DRAWS 8
+#define PICK_DRAWS    8
 /* Binary search over TW_ROUTE_BACKENDS_MAX entries. */
-#define PICK_STEPS 11
+#define PICK_STEPS    11
 /*
  * Fraction bits of the logarithm. Its error of 2^-20 shifts the share of a backend only against
  * one of another weight, by less than 0.1 % with 1,024 backends; equal weights compare exactly.
@@ -34,7 +34,7 @@
 
 static __always_inline struct tw_slot *pick_slot(struct tw_scratch *s, __u32 index)
 {
-	struct tw_slot_key key = { .set = s->set, .index = index };
+	struct tw_slot_key key = {.set = s->set, .index = index};
 
 	return bpf_map_lookup_elem(&tw_slots, &key);
 }
@@ -127,7 +127,7 @@ static long pick_next(__u32 i, void *arg)
 static __noinline bool pick_weighted(struct tw_scratch *s, __u64 number, __u32 *ret)
 {
 	__u64 point = number % s->total_weight * s->stride % s->total_weight;
-	struct pick_walk walk = { .s = s };
+	struct pick_walk walk = {.s = s};
 	struct tw_slot *slot = pick_at(s, point);
 
 	if (slot && !slot->backend && slot->weight && !s->q.tried_n) {
@@ -221,7 +221,7 @@ static long pick_nearer(__u32 i, void *arg)
 static __noinline bool pick_source(struct tw_scratch *s, __u32 *ret)
 {
 	const __u64 *client = (const __u64 *)s->q.client;
-	struct pick_walk walk = { .s = s };
+	struct pick_walk walk = {.s = s};
 
 	walk.client = mix64(client[1] ^ mix64(client[0]));
 	bpf_loop(s->backends, pick_nearer, &walk, 0);

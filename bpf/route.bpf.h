@@ -68,7 +68,7 @@ static long route_read_alpn(__u32 i, void *arg)
 
 static __noinline void route_read_alpns(struct tw_scratch *s)
 {
-	struct route_walk walk = { .s = s };
+	struct route_walk walk = {.s = s};
 
 	__builtin_memset(s->alpns, 0, sizeof(s->alpns));
 	bpf_loop(TW_ASK_ALPN_MAX, route_read_alpn, &walk, 0);
@@ -147,7 +147,7 @@ static long route_try_wildcard(__u32 i, void *arg)
 /* Fill in scratch->found for the name in scratch->q, on the bind in scratch->bind. */
 static __always_inline void route_find(struct tw_scratch *s)
 {
-	struct route_walk walk = { .s = s };
+	struct route_walk walk = {.s = s};
 
 	s->found.is_found = 0;
 	s->alpns_known = 0;

@@ -195,8 +195,7 @@ void conn_end_all(struct worker *w, enum tw_reason reason)
 		conn_kill(w, LIST_FIRST(&w->conns), reason);
 }
 
-/* --- moving bytes ------------------------------------------------------------------------------
- */
+/* --- moving bytes ------------------------------------------------------------------------ */
 
 bool conn_watch(struct worker *w, struct side *side, bool wants_out)
 {
@@ -369,8 +368,7 @@ void conn_run_ready(struct worker *w, struct conn_queue *queue)
 	}
 }
 
-/* --- its beginning -----------------------------------------------------------------------------
- */
+/* --- its beginning ----------------------------------------------------------------------- */
 
 void conn_accept(struct worker *w, const struct listener *l, int fd, const struct sockaddr *peer,
 		 enum tw_reason refuse)
@@ -436,8 +434,7 @@ void conn_join(struct worker *w, struct conn *c)
 	conn_move(w, c);
 }
 
-/* --- events and timers -------------------------------------------------------------------------
- */
+/* --- events and timers ------------------------------------------------------------------- */
 
 static uint16_t socket_error(int fd)
 {
