@@ -190,13 +190,18 @@ static size_t format_json(char *dst, size_t size, const struct line *line,
 	return len;
 }
 
+bool access_log_is_on(const struct access_log *log)
+{
+	return atomic_load_explicit(&log->is_on, memory_order_relaxed);
+}
+
 void access_log_write(struct access_log *log, const struct conn_record *r)
 {
 	char text[LINE_BYTES];
 	struct line line;
 	size_t len;
 
-	if (!atomic_load_explicit(&log->is_on, memory_order_relaxed))
+	if (!access_log_is_on(log))
 		return;
 	format_time(line.start, sizeof(line.start), r->start_unix_ms);
 	addr_format(line.client, r->client.ip, r->client.port);

@@ -7,6 +7,7 @@
 #ifndef THRUWAY_ACCESS_LOG_H
 #define THRUWAY_ACCESS_LOG_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "conn/workers.h"
@@ -33,6 +34,7 @@ void access_log_name(struct access_log *log, enum access_log_object object, uint
 		     const char *text);
 
 /* Any thread. */
+bool access_log_is_on(const struct access_log *log);
 void access_log_write(struct access_log *log, const struct conn_record *record);
 
 #endif

@@ -31,6 +31,11 @@ static void on_end(void *arg, const struct conn_record *record)
 	access_log_write(arg, record);
 }
 
+static bool is_log_on(void *arg)
+{
+	return access_log_is_on(arg);
+}
+
 /* --- one change -------------------------------------------------------------------------- */
 
 /* The distinct address:port of @config's listeners. */
@@ -311,6 +316,7 @@ int router_open(const char *instance, bool reset, const struct config *config,
 		.n = config->workers,
 		.max_connections = config->max_connections,
 		.keepalive_s = config->keepalive_s,
+		.is_wanted = is_log_on,
 		.on_end = on_end,
 	};
 	struct router *r = calloc(1, sizeof(*r));
