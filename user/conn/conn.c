@@ -504,7 +504,7 @@ static void set_backend_keepalive(struct worker *w, struct conn *c)
 	int idle_s = (int)__atomic_load_n(&w->shared->keepalive_s, __ATOMIC_RELAXED);
 
 	c->has_keepalive = true;
-	if (c->is_unix)
+	if (c->side[BACKEND].is_unix)
 		return;
 	/* Without it the idle timeout still ends what is dead. */
 	(void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));

@@ -72,7 +72,6 @@ struct conn {
 	bool is_ready : 1;	/* in the worker's ready queue */
 	bool is_waiting : 1;	/* counted as waiting of its speaker */
 	bool is_joined : 1;	/* counted as a connection of its route and backend */
-	bool is_unix : 1;	/* the backend's socket */
 	bool has_lowat : 1;	/* SO_RCVLOWAT is set */
 	bool has_keepalive : 1; /* set at the backend's socket, too */
 };

@@ -139,8 +139,8 @@ static int start_connect(struct worker *w, struct conn *c, bool *ret_is_connecte
 	side->source.fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (side->source.fd < 0)
 		return -errno;
-	c->is_unix = sa.ss_family == AF_UNIX;
-	if (!c->is_unix) {
+	side->is_unix = sa.ss_family == AF_UNIX;
+	if (!side->is_unix) {
 		/* Neither is needed to be right: small writes wait for nothing, and ... */
 		(void)setsockopt(side->source.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		/* ... the hello completes the handshake, without an empty ACK before it. */

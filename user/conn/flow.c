@@ -9,10 +9,11 @@
  * Where no pipe can be had, copying goes on by looking at the bytes in the socket's queue
  * (MSG_PEEK), sending, and then taking out what was sent: slower, but nothing breaks.
  *
- * A receive that returns less than was asked for has emptied the queue, and an edge-triggered
- * event tells of the next byte; that saves a call that would only say EAGAIN. It does not hold at
- * an urgent mark, where receiving stops short, nor before a FIN that came with the bytes. splice(2)
- * cannot get across an urgent mark at all.
+ * A receive that returns less than was asked for has emptied the queue: an edge-triggered event
+ * tells of the next byte, or, where FIN was there before (rdhup), there is none. That saves a call
+ * that would only say EAGAIN or 0. It does not hold at an urgent mark, where receiving stops short,
+ * nor on a UNIX socket, where it stops between what two processes wrote. splice(2) cannot get
+ * across an urgent mark at all.
  */
 #include "conn/flow.h"
 

@@ -24,6 +24,7 @@ struct source {
 struct side {
 	struct source source;
 	uint16_t error;	     /* errno that ended this side; 0 = none */
+	bool is_unix : 1;    /* a UNIX socket; else TCP */
 	bool is_watched : 1; /* in the epoll set */
 	bool wants_out : 1;  /* ... for EPOLLOUT, too */
 	bool readable : 1;   /* bytes, end of file or an error may be there to be received */
