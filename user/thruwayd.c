@@ -148,6 +148,8 @@ static void reload(struct router *router, const struct options *o)
 	int err;
 
 	notify_send("RELOADING=1");
+	/* Whatever becomes of the configuration: the old file may have been moved away. */
+	router_reopen_log(router);
 	config_problems_init(&problems);
 	err = read_config(o, &config, &problems);
 	if (!err)

@@ -10,7 +10,7 @@ from raw import backend_of
 from thruway import configuration, route
 
 NAME = "app.example.com"
-EVIL = b'h2 route=other\n"}\x1b[31m\xff'
+EVIL = b'h2 route=other backend=x reason=y\n"},z=\x1b[31m\xff'
 
 
 def lines_of(path, n):
@@ -83,6 +83,7 @@ def test_hostile_bytes_from_the_network_forge_nothing(hosts, run, echo, form):
     first, second = lines_of(log, 2)
     if form == "text":
         assert (fields(first)["route"], fields(first)["sni"]) == ("app", NAME)
+        assert [first.count(f" {key}=") for key in ("route", "backend", "reason")] == [1, 1, 1]
         assert fields(second)["route"] == "-"
     else:
         assert (json.loads(first)["route"], json.loads(first)["sni"]) == ("app", NAME)

@@ -54,32 +54,53 @@ void log_write(enum log_level level, const char *fmt, ...)
 	(void)!write(STDERR_FILENO, line, len);
 }
 
-char *log_quote(char *dst, size_t size, const void *src, size_t len)
+static bool is_plain(unsigned char c)
+{
+	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\' && c != '\'';
+}
+
+static bool is_word(unsigned char c)
+{
+	return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+	       c == '-' || c == '.' || c == '_' || c == '/';
+}
+
+static char *escape(char *dst, size_t size, const void *src, size_t len,
+		    bool (*stays)(unsigned char c))
 {
 	static const char hex[] = "0123456789abcdef";
 	const unsigned char *s = src;
 	size_t at = 0;
 
 	for (size_t i = 0; i < len; i++) {
-		bool is_plain =
-			s[i] >= 0x20 && s[i] < 0x7f && s[i] != '"' && s[i] != '\\' && s[i] != '\'';
-		size_t need = is_plain ? 1 : 4;
+		size_t need = stays(s[i]) ? 1 : 4;
 
+		/* Room for "..." and NUL is kept, but for the last byte only NUL. */
 		if (at + need + 4 > size && !(i + 1 == len && at + need + 1 <= size)) {
 			for (int dot = 0; dot < 3 && at + 1 < size; dot++)
 				dst[at++] = '.';
 			break;
 		}
-		if (is_plain) {
+		if (need == 1) {
 			dst[at++] = (char)s[i];
-		} else {
-			dst[at++] = '\\';
-			dst[at++] = 'x';
-			dst[at++] = hex[s[i] >> 4];
-			dst[at++] = hex[s[i] & 15];
+			continue;
 		}
+		dst[at++] = '\\';
+		dst[at++] = 'x';
+		dst[at++] = hex[s[i] >> 4];
+		dst[at++] = hex[s[i] & 15];
 	}
 	if (size)
 		dst[at] = '\0';
 	return dst;
+}
+
+char *log_quote(char *dst, size_t size, const void *src, size_t len)
+{
+	return escape(dst, size, src, len, is_plain);
+}
+
+char *log_word(char *dst, size_t size, const void *src, size_t len)
+{
+	return escape(dst, size, src, len, is_word);
 }

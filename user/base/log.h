@@ -28,5 +28,10 @@ void log_write(enum log_level level, const char *fmt, ...) __attribute__((format
  * printable ASCII, and quote and backslash, as \xNN. What does not fit ends in "...". Returns @dst.
  */
 char *log_quote(char *dst, size_t size, const void *src, size_t len);
+/*
+ * The same for a word that stands unquoted in a line of key=value: only letters, digits and - . _ /
+ * stay as they are, so that nothing in it can look like a separator or another field.
+ */
+char *log_word(char *dst, size_t size, const void *src, size_t len);
 
 #endif

@@ -15,9 +15,11 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "base/reason.h"
+#include "edge/alpn.h"
 
 #define QUEUE_BYTES (4u << 20)
-#define LINE_BYTES  4096
+/* Longer than any line can be: a dropped line would be one that the target was too slow for. */
+#define LINE_BYTES  8192
 
 struct names {
 	char **text;
@@ -109,21 +111,6 @@ static const char *path_word(enum tw_path path)
 	return path < TW_PATHS ? words[path] : "none";
 }
 
-/* "h2,http/1.1", escaped. */
-static void format_alpn(char *dst, size_t size, const struct conn_record *r)
-{
-	size_t at = 0;
-
-	*dst = '\0';
-	for (size_t i = 0; i < r->alpn_len && i + 1 + r->alpn[i] <= r->alpn_len;
-	     i += 1 + r->alpn[i]) {
-		if (at && at + 1 < size)
-			dst[at++] = ',';
-		log_quote(dst + at, size - at, r->alpn + i + 1, r->alpn[i]);
-		at += strlen(dst + at);
-	}
-}
-
 static const char *or_dash(const char *text)
 {
 	return *text ? text : "-";
@@ -132,11 +119,11 @@ static const char *or_dash(const char *text)
 static size_t format_text(char *dst, size_t size, const struct line *line,
 			  const struct conn_record *r)
 {
-	char sni[4 * TW_NAME_MAX + 1], alpn[512];
+	char sni[4 * TW_NAME_MAX + 1], alpn[4 * TW_ASK_ALPN_BYTES];
 	int len;
 
-	log_quote(sni, sizeof(sni), r->sni, strlen(r->sni));
-	format_alpn(alpn, sizeof(alpn), r);
+	log_word(sni, sizeof(sni), r->sni, strlen(r->sni));
+	alpn_text(alpn, sizeof(alpn), r->alpn, r->alpn_len);
 	len = snprintf(dst, size,
 		       "%s client=%s listener=%s sni=%s alpn=%s route=%s backend=%s path=%s "
 		       "to_backend=%llu to_client=%llu duration_ms=%llu tries=%u reason=%s\n",
@@ -146,18 +133,6 @@ static size_t format_text(char *dst, size_t size, const struct line *line,
 		       (unsigned long long)r->bytes_to_client, (unsigned long long)r->age_ms,
 		       r->tries, reason_word(r->reason));
 	return len > 0 && (size_t)len < size ? (size_t)len : 0;
-}
-
-static json_t *alpn_array(const struct conn_record *r)
-{
-	json_t *array = json_array();
-	char text[4 * 255 + 4];
-
-	for (size_t i = 0; i < r->alpn_len && i + 1 + r->alpn[i] <= r->alpn_len;
-	     i += 1 + r->alpn[i])
-		json_array_append_new(array, json_string(log_quote(text, sizeof(text),
-								   r->alpn + i + 1, r->alpn[i])));
-	return array;
 }
 
 static json_t *string_or_null(const char *text)
@@ -171,15 +146,15 @@ static size_t format_json(char *dst, size_t size, const struct line *line,
 	json_t *object;
 	size_t len;
 
-	object =
-		json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:i, s:s}",
-			  "time", line->start, "client", line->client, "local", line->local,
-			  "listener", string_or_null(line->listener), "sni", string_or_null(r->sni),
-			  "alpn", alpn_array(r), "route", string_or_null(line->route), "backend",
-			  string_or_null(line->backend), "path", path_word(r->path),
-			  "bytes_to_backend", (json_int_t)r->bytes_to_backend, "bytes_to_client",
-			  (json_int_t)r->bytes_to_client, "duration_ms", (json_int_t)r->age_ms,
-			  "tries", (int)r->tries, "reason", reason_word(r->reason));
+	object = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:i, s:s}",
+			   "time", line->start, "client", line->client, "local", line->local,
+			   "listener", string_or_null(line->listener), "sni",
+			   string_or_null(r->sni), "alpn", alpn_json(r->alpn, r->alpn_len), "route",
+			   string_or_null(line->route), "backend", string_or_null(line->backend),
+			   "path", path_word(r->path), "bytes_to_backend",
+			   (json_int_t)r->bytes_to_backend, "bytes_to_client",
+			   (json_int_t)r->bytes_to_client, "duration_ms", (json_int_t)r->age_ms,
+			   "tries", (int)r->tries, "reason", reason_word(r->reason));
 	if (!object)
 		return 0;
 	len = json_dumpb(object, dst, size - 1, JSON_COMPACT | JSON_ENSURE_ASCII);

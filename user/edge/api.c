@@ -157,24 +157,25 @@ static json_t *read_route(const json_t *request, struct config_route *route)
 	return NULL;
 }
 
-static json_t *cli_routes_named(struct router *router, const char *name)
+/* The route that @like made, as it is in force. */
+static json_t *show_added(struct router *router, const struct tw_route *like)
 {
 	const struct tw_route *route = NULL;
-	json_t *array = json_array();
 
 	while ((route = tables_next_route(router_tables(router), route ? route->id : 0)))
-		if (route->owner == TW_OWNER_CLI && !strcmp(route->name, name))
-			json_array_append_new(array, show_route(router, route));
-	return array;
+		if (route->owner == TW_OWNER_CLI && !strcmp(route->name, like->name) &&
+		    !strcmp(route->listener, like->listener) && !strcmp(route->alpn, like->alpn))
+			return show_route(router, route);
+	return json_null();
 }
 
 static json_t *route_add(struct api *api, const json_t *request)
 {
 	struct config_problems problems;
 	struct config_route route = {};
-	char name[TW_NAME_SIZE];
+	struct tw_route like = {};
 	char *why = NULL;
-	json_t *answer, *routes;
+	json_t *answer;
 	int err;
 
 	answer = read_route(request, &route);
@@ -182,24 +183,20 @@ static json_t *route_add(struct api *api, const json_t *request)
 		config_route_fini(&route);
 		return answer;
 	}
-	snprintf(name, sizeof(name), "%s", route.name);
+	snprintf(like.name, sizeof(like.name), "%s", route.name);
+	if (route.n_listeners)
+		snprintf(like.listener, sizeof(like.listener), "%s", route.listeners[0]);
+	if (route.n_alpn)
+		snprintf(like.alpn, sizeof(like.alpn), "%s", route.alpn[0]);
 	config_problems_init(&problems);
-	load_check_loops_route(&route, router_config(api->router), &problems);
-	if (problems.n_errors) {
-		config_route_fini(&route);
-		err = -EINVAL;
-	} else {
-		err = router_add_route(api->router, &route, &problems, &why);
-	}
+	err = router_add_route(api->router, &route, &problems, &why);
 	if (err == -EINVAL && problems.n) {
 		answer = error("%s", problems.items[problems.n - 1].text);
 		free(why);
 	} else if (err) {
-		answer = failed(name, err, why);
+		answer = failed(like.name, err, why);
 	} else {
-		routes = cli_routes_named(api->router, name);
-		answer = json_pack("{s:O}", "route", json_array_get(routes, 0));
-		json_decref(routes);
+		answer = json_pack("{s:o}", "route", show_added(api->router, &like));
 	}
 	with_problems(answer, &problems);
 	config_problems_fini(&problems);
@@ -540,8 +537,9 @@ static const struct {
 	{"down", down},
 };
 
-static json_t *check_arguments(const json_t *request)
+static json_t *check_arguments(const char *op, const json_t *request)
 {
+	static const char *const flags[] = {"refuse", "dry_run", "partial", "all"};
 	static const struct {
 		const char *key;
 		json_type type;
@@ -556,6 +554,15 @@ static json_t *check_arguments(const json_t *request)
 
 	for (size_t i = 0; !answer && i < ARRAY_SIZE(arguments); i++)
 		answer = check_types(request, arguments[i].key, arguments[i].type);
+	if (!answer)
+		answer = check_types(request, "alpn",
+				     strcmp(op, "route.explain") ? JSON_STRING : JSON_ARRAY);
+	for (size_t i = 0; !answer && i < ARRAY_SIZE(flags); i++) {
+		const json_t *flag = json_object_get(request, flags[i]);
+
+		if (flag && !json_is_boolean(flag))
+			answer = error("%s: wrong type", flags[i]);
+	}
 	return answer;
 }
 
@@ -566,7 +573,7 @@ json_t *api_handle(void *arg, const json_t *request)
 
 	if (!op)
 		return error("a request is a JSON object with \"op\"");
-	answer = check_arguments(request);
+	answer = check_arguments(op, request);
 	for (size_t i = 0; !answer && i < ARRAY_SIZE(ops); i++)
 		if (!strcmp(op, ops[i].op)) {
 			answer = ops[i].handle(arg, request);

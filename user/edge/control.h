@@ -11,8 +11,7 @@
  *
  * op              arguments (? = optional)                       answer
  * route.add       name, backends [S] (as on the command line),   {"route": ROUTE}
- *                 balance?, listener?, alpn?, tries?, refuse?,
- *                 timeouts? {hello_ms..}
+ *                 balance?, listener?, alpn?, tries?, refuse?
  * route.del       name, listener?, alpn?                         {"deleted": N}
  * route.show      name?                                          {"routes": [ROUTE]}
  * route.explain   name? (absent = no SNI), port?, alpn? [S],     {"explain": [EXPLAIN]}, one a bind

@@ -95,24 +95,3 @@ int load_commit(struct router *router, struct config *config, enum load_mode mod
 	return router_set_config(router, config, dry_run, mode == LOAD_ALL_OR_NOTHING, changes,
 				 problems, why);
 }
-
-void load_check_loops_route(struct config_route *route, const struct config *config,
-			    struct config_problems *problems)
-{
-	struct config one = {};
-
-	if (!config)
-		return;
-	one.listeners = config->listeners;
-	one.n_listeners = config->n_listeners;
-	one.routes = malloc(sizeof(*one.routes));
-	if (!one.routes)
-		return;
-	one.routes[0] = *route;
-	one.n_routes = 1;
-	check_loops(&one, 0, problems);
-	/* A route that loops was taken out and freed. */
-	if (!one.n_routes)
-		memset(route, 0, sizeof(*route));
-	free(one.routes);
-}

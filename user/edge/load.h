@@ -33,8 +33,4 @@ int load_commit(struct router *router, struct config *config, enum load_mode mod
 bool load_is_usable(const struct config *config, enum load_mode mode,
 		    const struct config_problems *problems);
 
-/* Does a route of the command line lead to a listener of @config? Then a problem is added. */
-void load_check_loops_route(struct config_route *route, const struct config *config,
-			    struct config_problems *problems);
-
 #endif

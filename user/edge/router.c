@@ -13,7 +13,10 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/privileges.h"
 #include "edge/access_log.h"
+#include "edge/cli_routes.h"
+#include "kernel/devices.h"
 
 struct router {
 	struct datapath *dp;
@@ -22,8 +25,7 @@ struct router {
 	struct access_log *log;
 	char *instance;
 	struct config *config; /* what the file owns; never NULL after the first set */
-	struct config_route *cli;
-	size_t n_cli;
+	struct cli_routes cli;
 };
 
 static void on_end(void *arg, const struct conn_record *record)
@@ -143,6 +145,45 @@ static int commit(struct router *r, const struct config *config, const struct co
 	return err;
 }
 
+/* Does @route lead to a listener of @config? Then with a problem. */
+static bool loops(const struct config *config, const struct config_route *route,
+		  struct config_problems *problems)
+{
+	_cleanup_free_ uint8_t(*addrs)[16] = NULL;
+	size_t n = 0;
+	int err = devices_addresses(&addrs, &n);
+
+	if (err)
+		log_warn("cannot read this host's addresses: %s, loops through them are not seen",
+			 strerror(-err));
+	return config_route_loops(config, route, (const uint8_t(*)[16])addrs, n, problems);
+}
+
+struct loop_search {
+	const struct config *config;
+	struct config_problems *problems;
+};
+
+/*
+ * A route of the command line that leads to a listener of the new configuration goes: with it in
+ * force, one connection would take every file descriptor there is.
+ */
+static bool is_gone_in_loop(void *arg, const struct config_route *route)
+{
+	struct loop_search *search = arg;
+	size_t before = search->problems->n;
+
+	if (!loops(search->config, route, search->problems))
+		return false;
+	for (size_t i = before; i < search->problems->n; i++) {
+		search->problems->items[i].is_warning = true;
+		search->problems->n_errors--;
+	}
+	config_problem_add(search->problems, NULL, true,
+			   "route %s of the command line is removed for that", route->name);
+	return true;
+}
+
 /* Is there an error that was not in @problems before? The table reports what it cannot take. */
 static bool has_new_error(const struct config_problems *problems, size_t errors_before)
 {
@@ -161,27 +202,52 @@ static int try_sync(struct router *r, const struct config *config, const struct 
 	return err;
 }
 
+static int set_log(struct router *r, const struct config *config, char **why)
+{
+	int err =
+		access_log_configure(r->log, config->access_log.target, config->access_log.format);
+
+	if (err &&
+	    asprintf(why, "access_log: %s: %s", config->access_log.target, strerror(-err)) < 0)
+		*why = NULL;
+	return err;
+}
+
 static int set_config(struct router *r, const struct config *config, bool dry_run, bool strict,
 		      struct tables_changes *changes, struct config_problems *problems, char **why)
 {
-	int err = 0;
+	struct loop_search search = {config, problems};
+	struct cli_split split;
+	int err;
 
-	if (dry_run || strict)
-		err = try_sync(r, config, r->cli, r->n_cli, dry_run ? changes : NULL, problems);
-	if (dry_run || (strict && err))
-		return strict ? err : 0;
-	err = access_log_configure(r->log, config->access_log.target, config->access_log.format);
-	if (err) {
-		if (asprintf(why, "access_log: %s: %s", config->access_log.target, strerror(-err)) <
-		    0)
-			*why = NULL;
+	err = cli_routes_split(&r->cli, is_gone_in_loop, &search, &split);
+	if (err)
 		return err;
+	if (dry_run || strict)
+		err = try_sync(r, config, split.kept.items, split.kept.n, dry_run ? changes : NULL,
+			       problems);
+	if (!strict)
+		err = 0;
+	if (!err && !dry_run)
+		err = set_log(r, config, why);
+	if (!err && !dry_run) {
+		err = commit(r, config, split.kept.items, split.kept.n, changes, problems, why);
+		if (!err)
+			cli_routes_take_split(&r->cli, &split);
+		else if (r->config)
+			(void)set_log(r, r->config, why);
 	}
-	err = commit(r, config, r->cli, r->n_cli, changes, problems, why);
-	if (err && r->config)
-		access_log_configure(r->log, r->config->access_log.target,
-				     r->config->access_log.format);
+	cli_split_fini(&split);
 	return err;
+}
+
+void router_reopen_log(struct router *r)
+{
+	char *why = NULL;
+
+	if (r->config && set_log(r, r->config, &why))
+		log_warn("%s, writing on to the old file", why ? why : "access_log");
+	free(why);
 }
 
 int router_set_config(struct router *r, struct config *config, bool dry_run, bool strict,
@@ -205,106 +271,74 @@ int router_set_config(struct router *r, struct config *config, bool dry_run, boo
 
 /* --- the CLI's routes -------------------------------------------------------------------- */
 
-static bool same_text(const char *a, const char *b)
-{
-	return !strcmp(a ? a : "", b ? b : "");
-}
-
-static const char *first_listener(const struct config_route *route)
-{
-	return route->n_listeners ? route->listeners[0] : NULL;
-}
-
-static const char *first_alpn(const struct config_route *route)
-{
-	return route->n_alpn ? route->alpn[0] : NULL;
-}
-
 int router_add_route(struct router *r, struct config_route *route, struct config_problems *problems,
 		     char **why)
 {
-	struct config_route *cli;
-	size_t at, n;
-	int err;
+	size_t at = cli_routes_find(&r->cli, route), n = at < r->cli.n ? r->cli.n : r->cli.n + 1;
+	struct config_route *items = calloc(n, sizeof(*items));
+	int err = items ? 0 : -ENOMEM;
 
 	*why = NULL;
-	for (at = 0; at < r->n_cli; at++)
-		if (same_text(r->cli[at].name, route->name) &&
-		    same_text(first_listener(&r->cli[at]), first_listener(route)) &&
-		    same_text(first_alpn(&r->cli[at]), first_alpn(route)))
-			break;
-	n = at < r->n_cli ? r->n_cli : r->n_cli + 1;
-	cli = malloc(n * sizeof(*cli));
-	if (!cli) {
-		config_route_fini(route);
-		return -ENOMEM;
+	if (!err && r->config && loops(r->config, route, problems))
+		err = -EINVAL;
+	if (!err) {
+		if (r->cli.n)
+			memcpy(items, r->cli.items, r->cli.n * sizeof(*items));
+		items[at] = *route;
+		/* What is said about this one is an error. First dry, so that then nothing changes.
+		 */
+		items[at].pos.file = "route add";
+		err = try_sync(r, r->config, items, n, NULL, problems);
 	}
-	/* A copy of the array, not of what its routes point to. */
-	if (r->n_cli)
-		memcpy(cli, r->cli, r->n_cli * sizeof(*cli));
-	cli[at] = *route;
-	/* What is said about this one is an error. */
-	cli[at].pos.file = "route add";
-
-	/* First dry, so that a route that is refused changes nothing. */
-	err = try_sync(r, r->config, cli, n, NULL, problems);
 	if (!err)
-		err = commit(r, r->config, cli, n, NULL, problems, why);
+		err = commit(r, r->config, items, n, NULL, problems, why);
 	if (err) {
 		config_route_fini(route);
-		free(cli);
+		free(items);
 		return err;
 	}
-	cli[at].pos.file = NULL;
-	if (at < r->n_cli)
-		config_route_fini(&r->cli[at]);
-	free(r->cli);
-	r->cli = cli;
-	r->n_cli = n;
+	items[at].pos.file = NULL;
+	if (at < r->cli.n)
+		config_route_fini(&r->cli.items[at]);
+	free(r->cli.items);
+	r->cli = (struct cli_routes){items, n};
 	return 0;
+}
+
+struct route_key {
+	const char *name, *listener, *alpn;
+};
+
+static bool is_gone_by_key(void *arg, const struct config_route *route)
+{
+	const struct route_key *key = arg;
+
+	return !strcmp(route->name, key->name) && cli_route_is_for(route, key->listener, key->alpn);
 }
 
 int router_del_route(struct router *r, const char *name, const char *listener, const char *alpn,
 		     size_t *ret_n, char **why)
 {
-	_cleanup_free_ struct config_route *gone = calloc(r->n_cli + 1, sizeof(*gone));
-	struct config_route *kept = calloc(r->n_cli + 1, sizeof(*kept));
-	size_t n_gone = 0, n_kept = 0;
+	struct route_key key = {name, listener, alpn};
 	struct config_problems ignored;
-	int err = 0;
+	struct cli_split split;
+	int err;
 
 	*why = NULL;
-	if (!gone || !kept) {
-		free(kept);
-		return -ENOMEM;
-	}
-	for (size_t i = 0; i < r->n_cli; i++) {
-		struct config_route *route = &r->cli[i];
-
-		if (same_text(route->name, name) &&
-		    (!listener || same_text(first_listener(route), listener)) &&
-		    (!alpn || same_text(first_alpn(route), alpn)))
-			gone[n_gone++] = *route;
-		else
-			kept[n_kept++] = *route;
-	}
-	*ret_n = n_gone;
-	if (n_gone) {
+	err = cli_routes_split(&r->cli, is_gone_by_key, &key, &split);
+	if (err)
+		return err;
+	*ret_n = split.gone.n;
+	if (split.gone.n) {
 		/* What the remaining routes cannot have was reported when they were added. */
 		config_problems_init(&ignored);
-		err = commit(r, r->config, kept, n_kept, NULL, &ignored, why);
+		err = commit(r, r->config, split.kept.items, split.kept.n, NULL, &ignored, why);
 		config_problems_fini(&ignored);
+		if (!err)
+			cli_routes_take_split(&r->cli, &split);
 	}
-	if (err || !n_gone) {
-		free(kept);
-		return err;
-	}
-	for (size_t i = 0; i < n_gone; i++)
-		config_route_fini(&gone[i]);
-	free(r->cli);
-	r->cli = kept;
-	r->n_cli = n_kept;
-	return 0;
+	cli_split_fini(&split);
+	return err;
 }
 
 /* --- open and close ---------------------------------------------------------------------- */
@@ -330,7 +364,10 @@ int router_open(const char *instance, bool reset, const struct config *config,
 	if (!err)
 		err = tables_open(r->dp, &r->tables);
 	if (!err)
-		err = tables_take_cli_routes(r->tables, &r->cli, &r->n_cli);
+		err = tables_take_cli_routes(r->tables, &r->cli.items, &r->cli.n);
+	/* Adopting maps needs CAP_SYS_ADMIN (BTF by id); no thread that reads from the network does. */
+	if (!err && privileges_drop())
+		log_warn("capabilities that are not needed cannot be given up, keeping them");
 	if (!err)
 		err = access_log_open(&r->log);
 	workers.dp = r->dp;
@@ -357,9 +394,7 @@ struct router *router_close(struct router *r, bool unpin)
 	datapath_close(r->dp);
 	if (unpin)
 		datapath_unpin(r->instance);
-	for (size_t i = 0; i < r->n_cli; i++)
-		config_route_fini(&r->cli[i]);
-	free(r->cli);
+	cli_routes_fini(&r->cli);
 	config_free(r->config);
 	free(r->instance);
 	free(r);

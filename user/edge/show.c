@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
 #include "base/reason.h"
+#include "edge/alpn.h"
 
 static json_int_t load(const __u64 *counter)
 {
@@ -259,93 +259,79 @@ json_t *show_listener(struct router *router, const struct tw_listener *l)
 
 /* --- everything counted ------------------------------------------------------------------ */
 
-static void add_to(json_t *object, const char *key, json_int_t n)
+/* Counters are structs of __u64 throughout. */
+static void add_words(void *sum, const void *counters, size_t size)
 {
-	json_t *sum = json_object_get(object, key);
+	const __u64 *from = counters;
+	__u64 *to = sum;
 
-	if (sum)
-		json_integer_set(sum, json_integer_value(sum) + n);
-	else
-		json_object_set_new(object, key, json_integer(n));
+	for (size_t i = 0; i < size / sizeof(*to); i++)
+		to[i] += __atomic_load_n(&from[i], __ATOMIC_RELAXED);
 }
 
-static json_t *listener_totals(struct router *router, json_t *totals)
+static json_int_t sum_refusals(const struct tw_refusals *r)
 {
-	const struct tw_listener *l = NULL;
-	json_t *array = json_array(), *sums = json_object();
+	const __u64 *counter = (const __u64 *)r;
+	json_int_t sum = 0;
 
-	while ((l = tables_next_listener(router_tables(router), l ? l->id : 0))) {
-		json_t *object = listener_counts(router, l), *by_reason, *n;
-		const char *word;
-
-		by_reason = json_object_get(object, "refused");
-		json_object_foreach (by_reason, word, n) {
-			add_to(sums, word, json_integer_value(n));
-			add_to(totals, "refused", json_integer_value(n));
-		}
-		add_to(totals, "accepted", json_integer_value(json_object_get(object, "accepted")));
-		add_to(totals, "waiting", json_integer_value(json_object_get(object, "waiting")));
-		json_object_set_new(object, "name", json_string(l->name));
-		json_array_append_new(array, object);
-	}
-	json_object_set_new(totals, "refusals", sums);
-	return array;
+	for (size_t i = 0; i < TW_REFUSALS_N; i++)
+		sum += (json_int_t)counter[i];
+	return sum;
 }
 
-static void add_route_totals(json_t *totals, const json_t *route)
+/* Of every id, so that what a removed route or listener has counted (and still carries) counts on.
+ */
+static json_t *totals_of_all_ids(struct router *router)
 {
-	static const char *const keys[] = {"connections", "active", "bytes_to_backend",
-					   "bytes_to_client", "connect_failures"};
+	struct datapath *dp = router_datapath(router);
+	struct tw_stats sum = {};
+	struct tw_listener_stats listeners = {};
+	json_t *totals;
 
-	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
-		add_to(totals, keys[i], json_integer_value(json_object_get(route, keys[i])));
+	for (__u32 id = 1; id < TW_ROUTES_MAX; id++)
+		add_words(&sum, datapath_route_stats(dp, id), sizeof(sum));
+	for (__u32 id = 1; id < TW_LISTENERS_MAX; id++)
+		add_words(&listeners, datapath_listener_stats(dp, id), sizeof(listeners));
+	totals = counts(&sum);
+	json_object_del(totals, "paths");
+	json_object_set_new(totals, "accepted", json_integer((json_int_t)listeners.accepted));
+	json_object_set_new(totals, "waiting", json_integer((json_int_t)listeners.waiting));
+	json_object_set_new(totals, "refused", json_integer(sum_refusals(&listeners.refused)));
+	json_object_set_new(totals, "refusals", refusals(&listeners.refused));
+	return totals;
 }
 
 json_t *show_stats(struct router *router)
 {
-	json_t *totals =
-		json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "accepted", 0LL, "waiting",
-			  0LL, "connections", 0LL, "active", 0LL, "bytes_to_backend", 0LL,
-			  "bytes_to_client", 0LL, "connect_failures", 0LL, "refused", 0LL);
-	json_t *listeners = listener_totals(router, totals);
-	json_t *routes = json_array(), *backends = json_array();
+	json_t *listeners = json_array(), *routes = json_array(), *backends = json_array();
 	struct tables *tables = router_tables(router);
+	const struct tw_listener *listener = NULL;
 	const struct tw_backend *backend = NULL;
 	const struct tw_route *route = NULL;
+	json_t *object;
 
+	while ((listener = tables_next_listener(tables, listener ? listener->id : 0))) {
+		object = listener_counts(router, listener);
+		json_object_set_new(object, "name", json_string(listener->name));
+		json_array_append_new(listeners, object);
+	}
 	while ((route = tables_next_route(tables, route ? route->id : 0))) {
-		json_t *object = counts(datapath_route_stats(router_datapath(router), route->id));
-
-		add_route_totals(totals, object);
+		object = counts(datapath_route_stats(router_datapath(router), route->id));
 		json_object_set_new(object, "name", json_string(route->name));
 		json_object_set_new(object, "owner",
 				    json_string(route->owner == TW_OWNER_CLI ? "cli" : "file"));
 		json_array_append_new(routes, object);
 	}
 	while ((backend = tables_next_backend(tables, backend ? backend->id : 0))) {
-		json_t *object =
-			counts(datapath_backend_stats(router_datapath(router), backend->id));
-
+		object = counts(datapath_backend_stats(router_datapath(router), backend->id));
 		json_object_set_new(object, "address", json_string(backend->text));
 		json_array_append_new(backends, object);
 	}
-	return json_pack("{s:o, s:o, s:o, s:o}", "listeners", listeners, "totals", totals, "routes",
-			 routes, "backends", backends);
+	return json_pack("{s:o, s:o, s:o, s:o}", "listeners", listeners, "totals",
+			 totals_of_all_ids(router), "routes", routes, "backends", backends);
 }
 
 /* --- connections ------------------------------------------------------------------------- */
-
-static json_t *alpn_list(const struct conn_record *r)
-{
-	char text[4 * 255 + 4];
-	json_t *array = json_array();
-
-	for (size_t i = 0; i < r->alpn_len && i + 1 + r->alpn[i] <= r->alpn_len;
-	     i += 1 + r->alpn[i])
-		json_array_append_new(array, json_string(log_quote(text, sizeof(text),
-								   r->alpn + i + 1, r->alpn[i])));
-	return array;
-}
 
 json_t *show_connection(struct router *router, const struct conn_record *r)
 {
@@ -363,7 +349,8 @@ json_t *show_connection(struct router *router, const struct conn_record *r)
 		"{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:i}", "id",
 		id, "client", client, "local", local, "listener",
 		string_or_null(l ? l->name : NULL), "sni", string_or_null(r->sni), "alpn",
-		alpn_list(r), "route", string_or_null(route ? route->name : NULL), "backend",
+		alpn_json(r->alpn, r->alpn_len), "route",
+		string_or_null(route ? route->name : NULL), "backend",
 		string_or_null(b ? b->text : NULL), "path", paths[r->path], "state", r->state,
 		"bytes_to_backend", (json_int_t)r->bytes_to_backend, "bytes_to_client",
 		(json_int_t)r->bytes_to_client, "age_ms", (json_int_t)r->age_ms, "idle_ms",

@@ -145,6 +145,9 @@ struct config *config_free(struct config *config); /* accepts NULL, returns NULL
  */
 int config_check_loops(struct config *config, const uint8_t (*addrs)[16], size_t n,
 		       struct config_problems *problems);
+/* Does @route, which need not be one of @config, lead to a listener of it? Then with a problem. */
+bool config_route_loops(const struct config *config, const struct config_route *route,
+			const uint8_t (*addrs)[16], size_t n, struct config_problems *problems);
 
 /*
  * Parse "ADDRESS:PORT[,weight=N]" (or unix:/path, [v6]:port) as on the command line. On error

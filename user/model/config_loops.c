@@ -90,6 +90,26 @@ static bool check_listener(const struct config *config, const struct config_list
 	return is_good;
 }
 
+static void note_ports(const struct config *config, uint8_t ports[65536 / 8])
+{
+	for (size_t i = 0; i < config->n_listeners; i++) {
+		unsigned int port = ntohs(config->listeners[i].port);
+
+		ports[port / 8] |= (uint8_t)(1 << port % 8);
+	}
+}
+
+bool config_route_loops(const struct config *config, const struct config_route *route,
+			const uint8_t (*addrs)[16], size_t n, struct config_problems *problems)
+{
+	const struct host host = {.addrs = addrs, .n = n};
+	uint8_t ports[65536 / 8] = {};
+
+	note_ports(config, ports);
+	return !check_backends(config, "route", route->name, route->backends, route->n_backends,
+			       &host, ports, problems);
+}
+
 /* Refusals stand beside good routes; alone they would make an empty configuration look useful. */
 static void drop_lonely_refusals(struct config *config)
 {
@@ -107,11 +127,7 @@ int config_check_loops(struct config *config, const uint8_t (*addrs)[16], size_t
 	uint8_t ports[65536 / 8] = {};
 	bool is_good = true;
 
-	for (size_t i = 0; i < config->n_listeners; i++) {
-		unsigned int port = ntohs(config->listeners[i].port);
-
-		ports[port / 8] |= (uint8_t)(1 << port % 8);
-	}
+	note_ports(config, ports);
 	for (size_t i = 0; i < config->n_listeners; i++)
 		is_good &= check_listener(config, &config->listeners[i], &host, ports, problems);
 	config->has_fatal |= !is_good;
