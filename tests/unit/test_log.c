@@ -30,6 +30,16 @@ static void bytes_from_the_network_are_escaped(void **state)
 	assert_string_equal(log_quote(text, sizeof(text), "", 0), "");
 }
 
+static void a_word_cannot_look_like_another_field(void **state)
+{
+	char text[128];
+
+	(void)state;
+	assert_string_equal(log_word(text, sizeof(text), "h2 route=bank,x", 15),
+			    "h2\\x20route\\x3dbank\\x2cx");
+	assert_string_equal(log_word(text, sizeof(text), "http/1.1", 8), "http/1.1");
+}
+
 static void what_does_not_fit_is_cut_and_marked(void **state)
 {
 	char text[8];
@@ -74,7 +84,7 @@ static const struct conn_record record = {
 	.route = 2,
 	.backend = 3,
 	.sni = "app.example.com",
-	.alpn = (const uint8_t *)"\x02h2\x05\x01\"\n\\z",
+	.alpn = (const uint8_t *)"\x02h2\x05=\"\n,z",
 	.alpn_len = 9,
 	.path = TW_PATH_RELAY,
 	.reason = TW_END_closed,
@@ -117,7 +127,7 @@ static void a_text_line_has_every_field_and_escapes_what_the_client_sent(void **
 	(void)state;
 	assert_string_equal(line,
 			    "2023-11-14T22:13:20.123Z client=192.0.2.1:12345 listener=tls "
-			    "sni=app.example.com alpn=h2,\\x01\\x22\\x0a\\x5cz route=route-two "
+			    "sni=app.example.com alpn=h2,\\x3d\\x22\\x0a\\x2cz route=route-two "
 			    "backend=10.0.0.5:8443 path=relay to_backend=517 "
 			    "to_client=5000000000 duration_ms=42 tries=1 reason=closed\n");
 }
@@ -151,6 +161,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bytes_from_the_network_are_escaped),
+		cmocka_unit_test(a_word_cannot_look_like_another_field),
 		cmocka_unit_test(what_does_not_fit_is_cut_and_marked),
 		cmocka_unit_test(every_reason_has_a_word_and_a_text_of_its_own),
 		cmocka_unit_test(the_counter_of_a_reason_is_the_field_of_its_name),
