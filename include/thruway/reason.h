@@ -21,12 +21,14 @@
 	X(refused_name,    "the configuration refuses this name on purpose")                    \
 	X(no_backend,      "the route has no backend that may be used")                         \
 	X(backend_failed,  "every backend that was tried refused, failed or stayed silent")     \
+	X(client_gone,     "the client went while a backend was being connected")               \
+	X(aborted,         "conn kill, or the daemon's end, came before it was served")         \
 	X(limit,           "a configured limit on connections was reached")                     \
 	X(internal,        "the router ran out of a resource (see the daemon's log)")
 
 /* Ends of connections that were served. X(word, what happened) */
 #define TW_ENDS(X)                                                                              \
-	X(closed,          "both ends sent FIN and every byte was delivered")                   \
+	X(closed,          "both ends sent FIN and every byte was handed to the kernel")        \
 	X(client_reset,    "the client sent RST, passed on to the backend")                     \
 	X(backend_reset,   "the backend sent RST, passed on to the client")                     \
 	X(idle_timeout,    "no byte moved for the idle timeout")                                \

@@ -54,7 +54,7 @@ struct tw_bind {
 enum tw_on_refuse {
 	TW_ON_REFUSE_RESET, /* RST */
 	TW_ON_REFUSE_ALERT, /* TLS alert unrecognized_name(112), then FIN (RFC 6066 3) */
-	TW_ON_REFUSE_DROP,  /* nothing: the client hears no more from us */
+	TW_ON_REFUSE_DROP,  /* nothing: the client hears no more unless it sends again (RST) */
 };
 
 /* Milliseconds; 0 = not set here, the listener's (and then the built-in) value holds. */
@@ -194,7 +194,7 @@ struct tw_backend {
 
 struct tw_path_stats {
 	__u64 connections; /* joined to a backend since the counter was made */
-	__u64 active;
+	__u64 active;	   /* now holding a backend: being connected to it, or joined */
 	__u64 bytes_to_backend;
 	__u64 bytes_to_client;
 };
@@ -216,7 +216,10 @@ struct tw_state {
 	__u64 generation;
 };
 
-/* Value of tw_listener_stats, by listener id. */
+/*
+ * Value of tw_listener_stats, by listener id. Over all listeners and routes
+ * accepted = waiting + connections + refused.
+ */
 struct tw_listener_stats {
 	__u64 accepted; /* connections that clients opened */
 	__u64 waiting;	/* of those, now without a complete hello (or joined to no backend yet) */

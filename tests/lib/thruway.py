@@ -14,7 +14,7 @@ BUILD = os.environ.get("BUILD", os.path.join(ROOT, "build"))
 THRUWAYD, THRUWAY = f"{BUILD}/thruwayd", f"{BUILD}/thruway"
 BPFTOOL = shutil.which("bpftool") or "/usr/sbin/bpftool"
 REASONS = ("unknown_name", "no_sni", "not_tls", "malformed", "too_big", "hello_timeout", "hello_closed",
-           "refused_name", "no_backend", "backend_failed", "limit", "internal")
+           "refused_name", "no_backend", "backend_failed", "client_gone", "aborted", "limit", "internal")
 INSTANCES = itertools.count(1)
 
 

@@ -7,6 +7,7 @@
 #ifndef THRUWAY_TESTS_RELAY_RIG_H
 #define THRUWAY_TESTS_RELAY_RIG_H
 
+#include <inttypes.h>
 #include <net/if.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -20,6 +21,7 @@
 
 #include "rig.h"
 
+#include "base/reason.h"
 #include "conn/workers.h"
 #include "thruway/hello.h"
 
@@ -139,6 +141,27 @@ static inline struct tw_stats *relay_route_stats(const struct relay *relay)
 	return datapath_route_stats(relay->rig->dp, id);
 }
 
+/* Each connection that was accepted waits, was joined or was refused, whatever became of it. */
+static inline bool relay_are_all_counted(const struct relay *relay)
+{
+	uint64_t accepted = 0, counted = 0;
+
+	for (uint32_t id = 0; id < TW_LISTENERS_MAX; id++) {
+		struct tw_listener_stats *stats = datapath_listener_stats(relay->rig->dp, id);
+
+		accepted += COUNTER(stats->accepted);
+		counted += COUNTER(stats->waiting);
+		for (unsigned int reason = TW_OK + 1; reason < TW_REFUSE_END; reason++)
+			counted += COUNTER(*reason_counter(&stats->refused, reason));
+	}
+	for (uint32_t id = 0; id < TW_ROUTES_MAX; id++)
+		counted += COUNTER(datapath_route_stats(relay->rig->dp, id)->relay.connections);
+	if (accepted != counted)
+		print_error("%" PRIu64 " were accepted, %" PRIu64 " are counted\n", accepted,
+			    counted);
+	return accepted == counted;
+}
+
 static inline int relay_setup(void **state)
 {
 	struct relay *relay = calloc(1, sizeof(*relay));
@@ -160,8 +183,10 @@ static inline int relay_teardown(void **state)
 {
 	struct relay *relay = *state;
 	void *rig = relay->rig;
+	bool are_counted;
 
 	workers_stop(relay->workers);
+	are_counted = relay_are_all_counted(relay);
 	/* Also what a test that failed has left open. */
 	assert_int_equal(setrlimit(RLIMIT_NOFILE, &relay->files), 0);
 	assert_int_equal(close_range((unsigned int)relay->first_fd, ~0u, 0), 0);
@@ -169,7 +194,7 @@ static inline int relay_teardown(void **state)
 	pthread_cond_destroy(&relay->more);
 	pthread_mutex_destroy(&relay->lock);
 	free(relay);
-	return 0;
+	return are_counted ? 0 : -1;
 }
 
 /* --- sockets ----------------------------------------------------------------------------- */

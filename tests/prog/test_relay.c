@@ -521,6 +521,18 @@ static int silent_listen(uint16_t port, int *ret_filler)
 	return listener;
 }
 
+static struct tw_stats *backend_stats(const struct relay *relay, const char *text)
+{
+	return datapath_backend_stats(relay->rig->dp, rig_backend_id(relay->rig, text));
+}
+
+/* As many hold a backend, be it that they are still connecting. */
+static void wait_active(const struct relay *relay, uint64_t n)
+{
+	while (COUNTER(relay_route_stats(relay)->relay.active) != n)
+		sched_yield();
+}
+
 static void silent_backend_is_given_up_after_the_connect_timeout(void **state)
 {
 	struct relay *relay = *state;
@@ -546,18 +558,124 @@ static void client_that_resets_while_we_connect_is_let_go(void **state)
 {
 	struct relay *relay = *state;
 	int filler, silent = silent_listen(8443, &filler), client;
+	struct ended *ended;
 
 	relay_start(relay, PLAIN);
 	client = client_connect();
 	send_hello(client, NAME);
-	while (!COUNTER(relay_route_stats(relay)->picks))
-		sched_yield();
+	wait_active(relay, 1);
+	assert_int_equal(COUNTER(backend_stats(relay, "127.0.0.1:8443")->relay.active), 1);
 	reset(client);
-	relay_assert_end(relay, TW_END_client_reset);
+	ended = relay_wait_end(relay);
+	assert_int_equal(ended->reason, TW_REFUSE_client_gone);
+	assert_int_equal(ended->tries, 1);
 	assert_int_equal(COUNTER(relay_listener_stats(relay)->waiting), 0);
+	assert_int_equal(COUNTER(relay_listener_stats(relay)->refused.client_gone), 1);
+	assert_int_equal(COUNTER(relay_route_stats(relay)->refused), 1);
 	assert_int_equal(COUNTER(relay_route_stats(relay)->relay.connections), 0);
+	assert_int_equal(COUNTER(relay_route_stats(relay)->relay.active), 0);
+	assert_int_equal(COUNTER(backend_stats(relay, "127.0.0.1:8443")->relay.active), 0);
+	/* It hardly had time. */
+	assert_int_equal(COUNTER(relay_route_stats(relay)->connect_failures), 0);
 	close(filler);
 	close(silent);
+}
+
+static void impatient_clients_do_not_hide_a_silent_backend(void **state)
+{
+	struct relay *relay = *state;
+	int filler, silent = silent_listen(8443, &filler), client;
+
+	relay_start(relay, PLAIN);
+	client = client_connect();
+	send_hello(client, NAME);
+	wait_active(relay, 1);
+	/* This is about how long it is. */
+	(void)poll(NULL, 0, 1200);
+	reset(client);
+	relay_assert_end(relay, TW_REFUSE_client_gone);
+	assert_int_equal(COUNTER(relay_route_stats(relay)->connect_failures), 1);
+	assert_int_equal(COUNTER(backend_stats(relay, "127.0.0.1:8443")->connect_failures), 1);
+	close(filler);
+	close(silent);
+}
+
+static void kill_before_it_is_served_is_a_refusal(void **state)
+{
+	struct relay *relay = *state;
+	int filler, silent = silent_listen(8443, &filler), clients[2];
+	struct workers_filter all = {};
+
+	relay_start(relay, PLAIN);
+	clients[0] = client_connect();
+	clients[1] = client_connect();
+	send_hello(clients[1], NAME);
+	wait_active(relay, 1);
+	while (COUNTER(relay_listener_stats(relay)->waiting) < 2)
+		sched_yield();
+	assert_int_equal(workers_kill(relay->workers, &all), 2);
+	for (int i = 0; i < 2; i++) {
+		relay_assert_end(relay, TW_REFUSE_aborted);
+		assert_reset(clients[i]);
+		close(clients[i]);
+	}
+	assert_int_equal(COUNTER(relay_listener_stats(relay)->refused.aborted), 2);
+	assert_int_equal(COUNTER(relay_listener_stats(relay)->waiting), 0);
+	assert_int_equal(COUNTER(relay_route_stats(relay)->relay.active), 0);
+	close(filler);
+	close(silent);
+}
+
+/* Both ways by which a listener learns too late that it has gone. */
+static void clients_of_a_listener_that_has_gone_are_counted_at_it(void **state)
+{
+	struct relay *relay = *state;
+	struct tw_listener_stats *stats;
+	int early, late;
+
+	relay_start_n(relay, PLAIN, 1);
+	stats = relay_listener_stats(relay);
+	early = client_connect();
+	while (!COUNTER(stats->waiting))
+		sched_yield();
+	rig_sync(relay->rig, "listeners: [{name: other, port: 444}]\n" ROUTE);
+	send_hello(early, NAME);
+	relay_assert_end(relay, TW_REFUSE_unknown_name);
+	assert_int_equal(COUNTER(stats->refused.unknown_name), 1);
+	/* What the listener said is asked for again. */
+	(void)poll(NULL, 0, 150);
+	late = client_connect();
+	send_hello(late, NAME);
+	relay_assert_end(relay, TW_REFUSE_unknown_name);
+	assert_int_equal(COUNTER(stats->accepted), 2);
+	assert_int_equal(COUNTER(stats->refused.unknown_name), 2);
+	close(early);
+	close(late);
+}
+
+static void burst_onto_a_silent_backend_goes_to_the_other_one_by_least_conn(void **state)
+{
+	enum { N = 40 };
+	struct relay *relay = *state;
+	int filler, silent = silent_listen(8444, &filler), listener = backend_listen(8443, N);
+	int clients[N];
+
+	/* Long ones: each that reaches the good one stays there, too. */
+	relay_start(relay, "listeners: [{name: tls, port: 443}]\n"
+			   "routes: [{hostnames: [app.example.com], balance: least_conn,"
+			   " backends: [127.0.0.1:8444, 127.0.0.1:8443]}]\n");
+	for (int i = 0; i < N; i++) {
+		clients[i] = client_connect();
+		send_hello(clients[i], NAME);
+		wait_active(relay, (uint64_t)i + 1);
+	}
+	assert_in_range(COUNTER(backend_stats(relay, "127.0.0.1:8443")->relay.active), N / 2 - 2,
+			N / 2 + 2);
+	for (int i = 0; i < N; i++)
+		close(clients[i]);
+	close(filler);
+	close(silent);
+	close(listener);
 }
 
 static void unix_socket_is_a_backend(void **state)
@@ -724,6 +842,76 @@ static void bytes_put_the_idle_timeout_off(void **state)
 	close(listener);
 }
 
+/*
+ * Bytes in the send queue of the relay alone: it has read all that the backend sent. The client's
+ * window is small, so the queue is as long as what it has not read.
+ */
+static struct pair pair_with_slow_client(int listener, const uint8_t *bytes, size_t len)
+{
+	struct pair pair = {.client = tcp_socket()};
+	int small = 16 << 10;
+
+	assert_int_equal(setsockopt(pair.client, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+	connect_to(pair.client, PORT);
+	send_hello(pair.client, NAME);
+	pair.backend = backend_accept(listener);
+	assert_receives_hello(pair.backend, NAME);
+	send_all(pair.backend, bytes, len);
+	wait_acknowledged(pair.backend);
+	return pair;
+}
+
+static void slow_reader_gets_every_byte(struct relay *relay, bool half_closed)
+{
+	enum { LEN = 400 << 10, STEP = 4 << 10 };
+	int listener = backend_listen(8443, 16);
+	uint8_t *bytes = pattern(LEN, 14);
+	struct pair pair = pair_with_slow_client(listener, bytes, LEN);
+
+	if (half_closed)
+		shutdown(pair.backend, SHUT_WR);
+	/* 2.5 s: several times the timeout, in steps much shorter than it. */
+	for (size_t done = 0; done < LEN; done += STEP) {
+		assert_receives(pair.client, bytes + done, STEP);
+		(void)poll(NULL, 0, 25);
+	}
+	assert_int_equal(COUNTER(relay->n_ended), 0);
+	close(pair.client);
+	close(pair.backend);
+	free(bytes);
+	close(listener);
+}
+
+static void slow_reader_outlasts_the_idle_timeout(void **state)
+{
+	relay_start(*state, WITH("timeouts: {idle: 400ms}"));
+	slow_reader_gets_every_byte(*state, false);
+}
+
+static void slow_reader_outlasts_the_half_closed_timeout(void **state)
+{
+	relay_start(*state, WITH("timeouts: {half_closed: 400ms}"));
+	slow_reader_gets_every_byte(*state, true);
+}
+
+static void reader_that_has_stopped_is_idle(void **state)
+{
+	enum { LEN = 400 << 10 };
+	struct relay *relay = *state;
+	int listener = backend_listen(8443, 16);
+	uint8_t *bytes = pattern(LEN, 15);
+	struct pair pair;
+
+	relay_start(relay, WITH("timeouts: {idle: 200ms}"));
+	pair = pair_with_slow_client(listener, bytes, LEN);
+	relay_assert_end(relay, TW_END_idle_timeout);
+	assert_reset(pair.backend);
+	close(pair.client);
+	close(pair.backend);
+	free(bytes);
+	close(listener);
+}
+
 static void half_closed_connection_has_its_own_timeout(void **state)
 {
 	struct relay *relay = *state;
@@ -820,7 +1008,7 @@ static void connection_is_listed_and_killed_by_its_id(void **state)
 
 	relay_start(relay, PLAIN);
 	killed = join(listener);
-	assert_int_equal(workers_list(relay->workers, list, &listed), 1);
+	assert_int_equal(workers_list(relay->workers, &filter, list, &listed), 0);
 	assert_int_equal(listed.n, 1);
 	assert_string_equal(listed.sni, NAME);
 	assert_string_equal(listed.last.state, "open");
@@ -842,6 +1030,52 @@ static void connection_is_listed_and_killed_by_its_id(void **state)
 	close(kept.client);
 	close(kept.backend);
 	relay_assert_end(relay, TW_END_closed);
+	close(listener);
+}
+
+static size_t count_listed(struct relay *relay, const struct workers_filter *filter)
+{
+	struct listed listed = {};
+
+	assert_int_equal(workers_list(relay->workers, filter, list, &listed), 0);
+	return listed.n;
+}
+
+static void listing_takes_those_alone_that_fit(void **state)
+{
+	struct relay *relay = *state;
+	int listener = backend_listen(8443, 16), waiting;
+	struct workers_filter filter = {};
+	uint32_t routes[2] = {TW_ROUTES_MAX - 1};
+	struct pair pairs[3];
+
+	relay_start(relay, PLAIN);
+	waiting = client_connect();
+	while (!COUNTER(relay_listener_stats(relay)->waiting))
+		sched_yield();
+	for (int i = 0; i < 3; i++)
+		pairs[i] = join(listener);
+	assert_int_equal(count_listed(relay, &filter), 4);
+	filter.routes = routes;
+	filter.n_routes = 1;
+	assert_int_equal(count_listed(relay, &filter), 0);
+	routes[1] = rig_route_id(relay->rig, NAME);
+	filter.n_routes = 2;
+	assert_int_equal(count_listed(relay, &filter), 3);
+	filter.backend = rig_backend_id(relay->rig, "127.0.0.1:8443");
+	assert_int_equal(count_listed(relay, &filter), 3);
+	filter.backend++;
+	assert_int_equal(count_listed(relay, &filter), 0);
+	filter = (struct workers_filter){};
+	assert_int_equal(addr_parse_ip("127.0.0.1", filter.client), 0);
+	assert_int_equal(count_listed(relay, &filter), 4);
+	assert_int_equal(addr_parse_ip("127.0.0.2", filter.client), 0);
+	assert_int_equal(count_listed(relay, &filter), 0);
+	close(waiting);
+	for (int i = 0; i < 3; i++) {
+		close(pairs[i].client);
+		close(pairs[i].backend);
+	}
 	close(listener);
 }
 
@@ -900,10 +1134,42 @@ static void port_in_use_is_told_with_a_remedy(void **state)
 	close(other);
 }
 
+static void bind_that_is_not_set_can_be_dropped(void **state)
+{
+	struct relay *relay = *state;
+	struct workers_bind more = {.bind = 2, .port = htons(445), .listener = "more"};
+	int listener = backend_listen(8443, 16), other = tcp_socket();
+	struct sockaddr_in sa = loopback(445);
+	struct workers_usage before, with, after;
+	struct pair pair;
+	char *why = NULL;
+	int off = 0;
+
+	/* Else two that do not listen may share the port. */
+	assert_int_equal(setsockopt(other, SOL_SOCKET, SO_REUSEADDR, &off, sizeof(off)), 0);
+	relay_start(relay, PLAIN);
+	workers_usage(relay->workers, &before);
+	assert_int_equal(workers_prepare_binds(relay->workers, &more, 1, &why), 0);
+	workers_usage(relay->workers, &with);
+	assert_int_equal(bind(other, (struct sockaddr *)&sa, sizeof(sa)), -1);
+	workers_drop_unset(relay->workers);
+	workers_usage(relay->workers, &after);
+	assert_int_equal(bind(other, (struct sockaddr *)&sa, sizeof(sa)), 0);
+	/* Two workers: two sockets, as many as a connection has. */
+	assert_int_equal(with.max_connections, before.max_connections - 1);
+	assert_int_equal(after.max_connections, before.max_connections);
+	pair = join(listener);
+	close(pair.client);
+	close(pair.backend);
+	close(other);
+	close(listener);
+}
+
 static void stopping_resets_what_is_open(void **state)
 {
 	struct relay *relay = *state;
 	int listener = backend_listen(8443, 16), waiting;
+	unsigned int ends;
 	struct pair pair;
 
 	relay_start(relay, PLAIN);
@@ -912,8 +1178,9 @@ static void stopping_resets_what_is_open(void **state)
 	while (!COUNTER(relay_listener_stats(relay)->waiting))
 		sched_yield();
 	relay->workers = workers_stop(relay->workers);
-	relay_assert_end(relay, TW_END_shutdown);
-	relay_assert_end(relay, TW_END_shutdown);
+	ends = relay_wait_end(relay)->reason;
+	ends += relay_wait_end(relay)->reason;
+	assert_int_equal(ends, TW_END_shutdown + TW_REFUSE_aborted);
 	assert_reset(pair.client);
 	assert_reset(pair.backend);
 	assert_reset(waiting);
@@ -923,20 +1190,6 @@ static void stopping_resets_what_is_open(void **state)
 	close(pair.backend);
 	close(waiting);
 	close(listener);
-}
-
-static void gauges_of_a_daemon_that_was_killed_start_at_zero(void **state)
-{
-	struct relay *relay = *state;
-
-	rig_sync(relay->rig, PLAIN);
-	relay_route_stats(relay)->relay.active = 7;
-	relay_route_stats(relay)->relay.connections = 9;
-	relay_listener_stats(relay)->waiting = 3;
-	relay_start(relay, PLAIN);
-	assert_int_equal(COUNTER(relay_route_stats(relay)->relay.active), 0);
-	assert_int_equal(COUNTER(relay_route_stats(relay)->relay.connections), 9);
-	assert_int_equal(COUNTER(relay_listener_stats(relay)->waiting), 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, relay_setup, relay_teardown)
@@ -964,20 +1217,28 @@ int main(void)
 		TEST(when_every_backend_fails_the_client_is_refused),
 		TEST(silent_backend_is_given_up_after_the_connect_timeout),
 		TEST(client_that_resets_while_we_connect_is_let_go),
+		TEST(impatient_clients_do_not_hide_a_silent_backend),
+		TEST(kill_before_it_is_served_is_a_refusal),
+		TEST(clients_of_a_listener_that_has_gone_are_counted_at_it),
+		TEST(burst_onto_a_silent_backend_goes_to_the_other_one_by_least_conn),
 		TEST(unix_socket_is_a_backend),
 		TEST(each_refusal_has_its_own_counter),
 		TEST(alert_arrives_although_bytes_are_left_unread),
 		TEST(dropped_client_hears_nothing),
 		TEST(idle_connection_is_reset_after_its_timeout),
 		TEST(bytes_put_the_idle_timeout_off),
+		TEST(slow_reader_outlasts_the_idle_timeout),
+		TEST(slow_reader_outlasts_the_half_closed_timeout),
+		TEST(reader_that_has_stopped_is_idle),
 		TEST(half_closed_connection_has_its_own_timeout),
 		TEST(connection_beyond_the_limit_is_refused_and_the_next_one_served),
 		TEST(without_file_descriptors_clients_are_refused_not_kept_waiting),
 		TEST(connection_is_listed_and_killed_by_its_id),
+		TEST(listing_takes_those_alone_that_fit),
 		TEST(connections_in_the_queue_of_a_listener_that_goes_are_served),
 		TEST(port_in_use_is_told_with_a_remedy),
+		TEST(bind_that_is_not_set_can_be_dropped),
 		TEST(stopping_resets_what_is_open),
-		TEST(gauges_of_a_daemon_that_was_killed_start_at_zero),
 	};
 
 	enter_own_network();

@@ -20,12 +20,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "conn/listener.h"
 
-/* How long bytes from before an RST may take until the other end has them. */
+/* How long the other end may take none of the bytes from before an RST. */
 #define CLOSING_MS	 60000
 #define BACKOFF_MS_FIRST 8
 #define BACKOFF_MS_LAST	 1024
@@ -47,14 +47,6 @@ static size_t heap_bytes(const struct conn *c)
 }
 
 /* --- its end --------------------------------------------------------------------------------- */
-
-static int64_t real_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_REALTIME, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
-}
 
 static void local_address(int fd, struct addr *ret_addr)
 {
@@ -107,7 +99,7 @@ void conn_describe(const struct worker *w, const struct conn *c, struct conn_rec
 	r->age_ms = w->now_ms - c->accepted_ms;
 	r->idle_ms = w->now_ms - c->active_ms;
 	r->tries = c->n_tried + (c->side[BACKEND].source.fd >= 0);
-	r->start_unix_ms = real_ms() - (int64_t)r->age_ms;
+	r->start_unix_ms = clock_unix_ms() - (int64_t)r->age_ms;
 }
 
 static void close_side(struct side *side, bool with_rst)
@@ -123,9 +115,25 @@ static void close_side(struct side *side, bool with_rst)
 	side->is_watched = false;
 }
 
-void conn_close_backend(struct conn *c)
+static void count_active(struct worker *w, struct conn *c, int n)
+{
+	const struct datapath *dp = w->shared->dp;
+
+	counter_add(&datapath_route_stats(dp, c->route)->relay.active, (uint64_t)n);
+	counter_add(&datapath_backend_stats(dp, c->backend)->relay.active, (uint64_t)n);
+	c->is_active = n > 0;
+}
+
+void conn_take_backend(struct worker *w, struct conn *c)
+{
+	count_active(w, c, 1);
+}
+
+void conn_drop_backend(struct worker *w, struct conn *c)
 {
 	close_side(&c->side[BACKEND], true);
+	if (c->is_active)
+		count_active(w, c, -1);
 }
 
 void conn_stop_waiting(struct worker *w, struct conn *c)
@@ -139,7 +147,6 @@ void conn_stop_waiting(struct worker *w, struct conn *c)
 void conn_end(struct worker *w, struct conn *c, enum tw_reason reason, bool with_rst)
 {
 	const struct shared *s = w->shared;
-	const struct datapath *dp = s->dp;
 	bool is_wanted = s->on_end && (!s->is_wanted || s->is_wanted(s->arg));
 	struct conn_record record;
 
@@ -147,10 +154,8 @@ void conn_end(struct worker *w, struct conn *c, enum tw_reason reason, bool with
 	if (is_wanted)
 		conn_describe(w, c, &record);
 	conn_stop_waiting(w, c);
-	if (c->is_joined) {
-		counter_add(&datapath_route_stats(dp, c->route)->relay.active, -1);
-		counter_add(&datapath_backend_stats(dp, c->backend)->relay.active, -1);
-	}
+	if (c->is_active)
+		count_active(w, c, -1);
 	close_side(&c->side[CLIENT], with_rst);
 	close_side(&c->side[BACKEND], with_rst);
 	flow_drop(&w->tools, &c->flow[CLIENT]);
@@ -185,8 +190,11 @@ void conn_free_dead(struct worker *w)
 
 void conn_kill(struct worker *w, struct conn *c, enum tw_reason reason)
 {
-	/* A refusal was counted already, and stays one. */
-	conn_end(w, c, c->state == CONN_REFUSING ? c->reason : reason, true);
+	if (c->state == CONN_HELLO || c->state == CONN_CONNECTING)
+		conn_refuse(w, c, TW_REFUSE_aborted);
+	else
+		/* A refusal was counted already, and stays one. */
+		conn_end(w, c, c->state == CONN_REFUSING ? c->reason : reason, true);
 }
 
 void conn_end_all(struct worker *w, enum tw_reason reason)
@@ -239,6 +247,26 @@ static bool is_half_closed(const struct conn *c)
 	return c->side[CLIENT].eof || c->side[BACKEND].eof;
 }
 
+/*
+ * Has one of the ends acknowledged anything since the last look? A byte moves when the kernel takes
+ * it, but an end that reads slowly gets it much later.
+ */
+static bool is_draining(struct conn *c)
+{
+	bool is_moving = false;
+
+	for (size_t i = 0; i < 2; i++) {
+		int unsent = 0;
+
+		/* Fails for a socket that is closed: nothing is left of it. */
+		(void)ioctl(c->side[i].source.fd, SIOCOUTQ, &unsent);
+		if (unsent && (uint32_t)unsent != c->unsent[i])
+			is_moving = true;
+		c->unsent[i] = (uint32_t)unsent;
+	}
+	return is_moving;
+}
+
 /* When it is to be ended if no byte moves. */
 static uint64_t due_ms(const struct conn *c)
 {
@@ -257,11 +285,11 @@ static void tighten_timer(struct worker *w, struct conn *c)
 /* CLOSING: RST to @c's living side once the other end has acknowledged everything. */
 static void closing_step(struct worker *w, struct conn *c)
 {
-	struct side *living = &c->side[c->side[CLIENT].error ? BACKEND : CLIENT];
-	int unsent = 0;
+	size_t living = c->side[CLIENT].error ? BACKEND : CLIENT;
 
-	if (ioctl(living->source.fd, SIOCOUTQ, &unsent) < 0 || unsent == 0 ||
-	    w->now_ms >= due_ms(c)) {
+	if (is_draining(c))
+		c->active_ms = w->now_ms;
+	if (!c->unsent[living] || w->now_ms >= due_ms(c)) {
 		conn_end(w, c, c->reason, true);
 		return;
 	}
@@ -419,11 +447,8 @@ void conn_join(struct worker *w, struct conn *c)
 		__atomic_load_n(&w->shared->keepalive_s, __ATOMIC_RELAXED) * 1000ull;
 
 	counter_add(&route->connections, 1);
-	counter_add(&route->active, 1);
 	counter_add(&backend->connections, 1);
-	counter_add(&backend->active, 1);
 	conn_stop_waiting(w, c);
-	c->is_joined = true;
 	c->state = CONN_OPEN;
 	c->active_ms = w->now_ms;
 	/* A near backend answers while the hello is sent: looking is cheaper than an event. */
@@ -478,7 +503,7 @@ void conn_event(struct worker *w, struct side *side, uint32_t events)
 		if (!is_client)
 			conn_connect_event(w, c, events);
 		else if (events & (EPOLLERR | EPOLLHUP))
-			conn_end(w, c, TW_END_client_reset, true);
+			conn_connect_abandoned(w, c);
 		break;
 	case CONN_OPEN:
 		if ((events & EPOLLERR) && !side->error)
@@ -515,6 +540,8 @@ static void open_timer(struct worker *w, struct conn *c)
 {
 	if (!c->has_keepalive)
 		set_backend_keepalive(w, c);
+	if (w->now_ms >= due_ms(c) && is_draining(c))
+		c->active_ms = w->now_ms;
 	if (w->now_ms < due_ms(c))
 		timer_set(&w->timers, &c->timer, due_ms(c));
 	else if (c->reason)

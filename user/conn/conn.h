@@ -10,6 +10,9 @@
  *   REFUSING <----+                         (end)
  *     an alert is on its way; then (end)
  *
+ * What ends before OPEN is refused, whoever ended it: each connection that was accepted is waiting,
+ * or was joined to a backend, or was refused.
+ *
  * A connection belongs to one worker and is only touched on its thread. One that ended stays
  * allocated until the events in hand are done (conn_free_dead).
  */
@@ -51,7 +54,8 @@ struct conn {
 	struct conn_hello *hello; /* NULL = not read yet, or without name and ALPN */
 	uint64_t id;
 	uint64_t accepted_ms;
-	uint64_t active_ms; /* last byte */
+	uint64_t active_ms; /* last byte that moved, or was seen to have been acknowledged */
+	uint32_t unsent[2]; /* in the send queue of each side when a timer last looked */
 	struct addr client;
 	uint32_t bind;
 	uint32_t speaker;  /* listener that is counted as having accepted it */
@@ -71,7 +75,7 @@ struct conn {
 	uint16_t backoff_ms;	/* CLOSING: between two looks at the send queue */
 	bool is_ready : 1;	/* in the worker's ready queue */
 	bool is_waiting : 1;	/* counted as waiting of its speaker */
-	bool is_joined : 1;	/* counted as a connection of its route and backend */
+	bool is_active : 1;	/* counted as active of its route and backend */
 	bool has_lowat : 1;	/* SO_RCVLOWAT is set */
 	bool has_keepalive : 1; /* set at the backend's socket, too */
 };
@@ -87,7 +91,7 @@ void conn_accept(struct worker *worker, const struct listener *listener, int fd,
 void conn_event(struct worker *worker, struct side *side, uint32_t events);
 void conn_timer(struct worker *worker, struct timer *timer);
 void conn_run_ready(struct worker *worker, struct conn_queue *queue);
-/* End with RST to both sides. */
+/* End with RST to both sides; one that is not served yet is refused. */
 void conn_kill(struct worker *worker, struct conn *conn, enum tw_reason reason);
 void conn_end_all(struct worker *worker, enum tw_reason reason);
 void conn_free_dead(struct worker *worker);
@@ -101,7 +105,13 @@ void conn_describe(const struct worker *worker, const struct conn *conn,
 bool conn_watch(struct worker *worker, struct side *side, bool wants_out);
 /* The bytes so far have been counted; close what is open and let go of the connection. */
 void conn_end(struct worker *worker, struct conn *conn, enum tw_reason reason, bool with_rst);
-void conn_close_backend(struct conn *conn);
+/*
+ * A backend that is being connected to is already taken: a burst shows in the balance, and its id
+ * is given to no other backend.
+ */
+void conn_take_backend(struct worker *worker, struct conn *conn);
+/* Close its socket and take it no more. Also where there is none. */
+void conn_drop_backend(struct worker *worker, struct conn *conn);
 void conn_stop_waiting(struct worker *worker, struct conn *conn);
 /* The backend's socket is connected: from here on bytes move. */
 void conn_join(struct worker *worker, struct conn *conn);
@@ -110,6 +120,8 @@ void conn_join(struct worker *worker, struct conn *conn);
 void conn_read_hello(struct worker *worker, struct conn *conn);
 void conn_connect_event(struct worker *worker, struct conn *conn, uint32_t events);
 void conn_connect_failed(struct worker *worker, struct conn *conn);
+/* CONNECTING: the client has gone. */
+void conn_connect_abandoned(struct worker *worker, struct conn *conn);
 
 /* refuse.c */
 void conn_refuse(struct worker *worker, struct conn *conn, enum tw_reason reason);

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -21,11 +22,45 @@
  * as that is certain. From here on only when a complete hello is possible: a client that trickles
  * must not make us look at a growing queue for each byte.
  */
-#define EAGER_BYTES 512
+#define EAGER_BYTES	512
+/*
+ * A client that goes while we connect says nothing against the backend, unless that had longer than
+ * the kernel waits before it sends the first SYN again.
+ */
+#define CONNECT_FAIR_MS 1000
 /* A hello that has grown so long makes the receive queue large enough for the longest. */
-#define GROW_FROM   (32 << 10)
+#define GROW_FROM	(32 << 10)
 
 _Static_assert(FLOW_BUF_BYTES > TW_HELLO_STREAM_MAX, "the longest ClientHello is seen whole");
+
+/* What to do about something that we have run out of. NULL: that is not what @err says. */
+static const char *remedy(int err)
+{
+	switch (err) {
+	case -EADDRNOTAVAIL:
+		return "no local port is left: see net.ipv4.ip_local_port_range";
+	case -EMFILE:
+	case -ENFILE:
+		return "raise the limit on open files (LimitNOFILE=) or set max_connections";
+	case -ENOSPC:
+		return "raise fs.epoll.max_user_watches";
+	case -ENOMEM:
+	case -ENOBUFS:
+		return "no memory";
+	default:
+		return NULL;
+	}
+}
+
+static void refuse_internal(struct worker *w, struct conn *c, const char *what, int err)
+{
+	const char *help = remedy(err);
+
+	if (worker_may_complain(w))
+		log_warn("relay: %s: %s%s%s, refusing connections", what, strerror(-err),
+			 help ? "; " : "", help ? help : "");
+	conn_refuse(w, c, TW_REFUSE_internal);
+}
 
 /* --- the ClientHello ------------------------------------------------------------------------- */
 
@@ -53,7 +88,7 @@ static void wait_for_more(struct worker *w, struct conn *c, uint32_t need, size_
 	if ((have >= EAGER_BYTES && need > have + 1) || c->has_lowat)
 		set_lowat(c, (int)need);
 	if (!conn_watch(w, client, false))
-		conn_refuse(w, c, TW_REFUSE_internal);
+		refuse_internal(w, c, "epoll", -errno);
 }
 
 /* Keep what the ClientHello said. */
@@ -101,9 +136,12 @@ static enum tw_reason ask(struct worker *w, struct conn *c)
 			log_err("relay: route look-up: %s, refusing connections", strerror(-err));
 		return TW_REFUSE_internal;
 	}
-	c->listener = q->listener;
+	/* The port may be served no more: what was known of it when it was accepted on holds. */
+	if (q->listener) {
+		c->listener = q->listener;
+		c->on_refuse = (uint8_t)q->on_refuse;
+	}
 	c->route = q->route;
-	c->on_refuse = (uint8_t)q->on_refuse;
 	if (q->reason)
 		return q->reason;
 	c->backend = q->backend;
@@ -150,40 +188,26 @@ static int start_connect(struct worker *w, struct conn *c, bool *ret_is_connecte
 	if (!*ret_is_connected && errno != EINPROGRESS)
 		err = -errno;
 	else if (!conn_watch(w, side, true))
-		err = -ENOMEM;
+		err = -errno;
 	return err;
 }
 
-/* Forget the backend that was tried. false: it was the last try. */
-static bool give_up_backend(struct worker *w, struct conn *c)
+static void count_failure(struct worker *w, const struct conn *c)
 {
 	const struct datapath *dp = w->shared->dp;
 
 	counter_add(&datapath_backend_stats(dp, c->backend)->connect_failures, 1);
 	counter_add(&datapath_route_stats(dp, c->route)->connect_failures, 1);
-	conn_close_backend(c);
+}
+
+/* Forget the backend that was tried. false: it was the last try. */
+static bool give_up_backend(struct worker *w, struct conn *c)
+{
+	count_failure(w, c);
+	conn_drop_backend(w, c);
 	c->side[BACKEND] = (struct side){.source = {.fd = -1, .kind = SOURCE_BACKEND}};
 	c->tried[c->n_tried++] = c->backend;
 	return c->n_tried < c->max_tries;
-}
-
-/* Something that we have run out of, which no other backend would help. */
-static bool is_ours(struct worker *w, int err)
-{
-	const char *remedy;
-
-	if (err == -EADDRNOTAVAIL)
-		remedy = "no local port is left: see net.ipv4.ip_local_port_range";
-	else if (err == -EMFILE || err == -ENFILE)
-		remedy = "raise the limit on open files (LimitNOFILE=) or set max_connections";
-	else if (err == -ENOMEM || err == -ENOBUFS)
-		remedy = "no memory for sockets";
-	else
-		return false;
-	if (worker_may_complain(w))
-		log_warn("relay: connect %s: %s; %s", w->query.address.text, strerror(-err),
-			 remedy);
-	return true;
 }
 
 /* Ask for a backend and connect to it, until one connects or is waited for. */
@@ -191,6 +215,7 @@ static void find_backend(struct worker *w, struct conn *c)
 {
 	for (;;) {
 		enum tw_reason reason = ask(w, c);
+		char what[sizeof("connect ") + TW_BACKEND_TEXT_SIZE];
 		bool is_connected = false;
 		int err;
 
@@ -200,9 +225,12 @@ static void find_backend(struct worker *w, struct conn *c)
 			conn_refuse(w, c, reason);
 			return;
 		}
+		conn_take_backend(w, c);
 		err = start_connect(w, c, &is_connected);
-		if (is_ours(w, err)) {
-			conn_refuse(w, c, TW_REFUSE_internal);
+		/* What we have run out of, another backend would not give us. */
+		if (remedy(err)) {
+			snprintf(what, sizeof(what), "connect %s", w->query.address.text);
+			refuse_internal(w, c, what, err);
 			return;
 		}
 		if (!err) {
@@ -226,6 +254,16 @@ void conn_connect_failed(struct worker *w, struct conn *c)
 		find_backend(w, c);
 	else
 		conn_refuse(w, c, TW_REFUSE_backend_failed);
+}
+
+void conn_connect_abandoned(struct worker *w, struct conn *c)
+{
+	uint64_t started_ms = c->timer.due_ms - c->connect_ms;
+
+	/* Clients that do not wait must not hide a backend that is dead. */
+	if (w->now_ms - started_ms >= CONNECT_FAIR_MS)
+		count_failure(w, c);
+	conn_refuse(w, c, TW_REFUSE_client_gone);
 }
 
 void conn_connect_event(struct worker *w, struct conn *c, uint32_t events)
@@ -282,8 +320,10 @@ void conn_read_hello(struct worker *w, struct conn *c)
 	if (c->has_lowat)
 		set_lowat(c, 1);
 	/* From here on its RST is noticed; what else it sends waits. */
-	if ((c->ask != TW_ASK_NOT_TLS && !keep_hello(w, c)) || !conn_watch(w, client, false))
-		conn_refuse(w, c, TW_REFUSE_internal);
+	if (c->ask != TW_ASK_NOT_TLS && !keep_hello(w, c))
+		refuse_internal(w, c, "ClientHello", -ENOMEM);
+	else if (!conn_watch(w, client, false))
+		refuse_internal(w, c, "epoll", -errno);
 	else
 		find_backend(w, c);
 }

@@ -12,8 +12,8 @@
  * A receive that returns less than was asked for has emptied the queue: an edge-triggered event
  * tells of the next byte, or, where FIN was there before (rdhup), there is none. That saves a call
  * that would only say EAGAIN or 0. It does not hold at an urgent mark, where receiving stops short,
- * nor on a UNIX socket, where it stops between what two processes wrote. splice(2) cannot get
- * across an urgent mark at all.
+ * nor on a UNIX socket, where it stops behind a message that carries file descriptors. splice(2)
+ * cannot get across an urgent mark at all.
  */
 #include "conn/flow.h"
 
@@ -91,11 +91,12 @@ static void splice_in(struct flow_tools *tools, struct flow *flow, struct side *
 	flow->is_bulk = n >= BULK_UNTIL;
 }
 
-/* The rest of what was received and not sent. */
+/* The rest of what was received and not sent. A pipe that is still held has been emptied. */
 static void keep_rest(struct flow_tools *tools, struct flow *flow, struct side *src,
 		      const uint8_t *bytes, size_t len)
 {
-	flow->pipe = pipe_get(&tools->pipes);
+	if (!flow->pipe)
+		flow->pipe = pipe_get(&tools->pipes);
 	if (flow->pipe && write(flow->pipe->wr, bytes, len) == (ssize_t)len) {
 		flow->pending = (uint32_t)len;
 		return;
@@ -144,7 +145,7 @@ static void copy(struct flow_tools *tools, struct flow *flow, struct side *src, 
 	size_t len, done;
 	ssize_t n;
 
-	if (!pipe_pool_fill(&tools->pipes)) {
+	if (!flow->pipe && !pipe_pool_fill(&tools->pipes)) {
 		copy_by_peeking(tools, flow, src, dst);
 		return;
 	}
@@ -152,12 +153,9 @@ static void copy(struct flow_tools *tools, struct flow *flow, struct side *src, 
 	if (!received(src, n))
 		return;
 	len = (size_t)n;
-	if (len < COPY_BYTES && src->rdhup) {
-		n = recv(src->source.fd, tools->buf + len, COPY_BYTES - len, 0);
-		if (received(src, n))
-			len += (size_t)n;
-	} else if (len < COPY_BYTES && !src->urgent) {
+	if (len < COPY_BYTES && !src->urgent && !src->is_unix) {
 		src->readable = false;
+		src->eof = src->rdhup;
 	}
 	flow->is_bulk = len >= BULK_FROM && !src->urgent;
 	done = send_copy(tools, flow, src, dst, len);

@@ -162,7 +162,9 @@ static void ask(struct worker *w, struct listener *l)
 	q->bind = l->bind;
 	q->ask = TW_ASK_LISTENER;
 	q->slot = w->index + 1;
-	if (datapath_decide(w->shared->dp, q) < 0)
+	/* A bind that is on its way out has no listener any more: its last clients are the old
+	 * one's. */
+	if (datapath_decide(w->shared->dp, q) < 0 || !q->listener)
 		return;
 	l->id = q->listener;
 	l->on_refuse = q->on_refuse;

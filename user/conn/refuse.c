@@ -9,8 +9,8 @@
  *   drop   the socket goes without a packet (TCP_REPAIR). We keep nothing of it, so if the client
  *          sends again the kernel answers RST, as it does for any unknown connection.
  *
- * There is nobody to tell when the client has gone, and nothing to tell it with when we have no
- * resources: those are reset.
+ * There is nobody to tell when the client has gone, nothing to tell it with when we have no
+ * resources, and no time for it when the daemon ends: those are reset.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -18,6 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/reason.h"
 #include "conn/conn.h"
 
 #define DRAIN_MS     2000
@@ -27,20 +28,26 @@
 static void count(struct worker *w, const struct conn *c, enum tw_reason reason)
 {
 	struct tw_listener_stats *stats = datapath_listener_stats(w->shared->dp, c->listener);
-	__u64 *refused = (__u64 *)&stats->refused;
 
-	counter_add(&refused[reason - 1], 1);
+	counter_add(reason_counter(&stats->refused, reason), 1);
 	if (c->route)
 		counter_add(&datapath_route_stats(w->shared->dp, c->route)->refused, 1);
 }
 
 static enum tw_on_refuse how(const struct conn *c, enum tw_reason reason)
 {
-	if (c->on_refuse == TW_ON_REFUSE_ALERT &&
-	    (reason == TW_REFUSE_hello_closed || reason == TW_REFUSE_limit ||
-	     reason == TW_REFUSE_internal))
+	if (c->on_refuse != TW_ON_REFUSE_ALERT)
+		return c->on_refuse;
+	switch (reason) {
+	case TW_REFUSE_hello_closed:
+	case TW_REFUSE_client_gone:
+	case TW_REFUSE_aborted:
+	case TW_REFUSE_limit:
+	case TW_REFUSE_internal:
 		return TW_ON_REFUSE_RESET;
-	return c->on_refuse;
+	default:
+		return TW_ON_REFUSE_ALERT;
+	}
 }
 
 static bool vanish(int fd)
@@ -87,7 +94,10 @@ void conn_refuse(struct worker *w, struct conn *c, enum tw_reason reason)
 {
 	count(w, c, reason);
 	conn_stop_waiting(w, c);
-	conn_close_backend(c);
+	/* The try that this ends. */
+	if (c->is_active)
+		c->n_tried++;
+	conn_drop_backend(w, c);
 	c->backend = 0;
 	c->reason = (uint8_t)reason;
 	switch (how(c, reason)) {

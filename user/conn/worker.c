@@ -13,6 +13,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "conn/conn.h"
 #include "conn/listener.h"
 
@@ -21,14 +22,6 @@
 #define CALL_TIMEOUT_S 10
 
 #define COMPLAIN_MS 60000
-
-static uint64_t clock_ms(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000 + (uint64_t)ts.tv_nsec / 1000000;
-}
 
 static void run_commands(struct worker *w)
 {
@@ -95,7 +88,7 @@ static void loop(struct worker *w)
 		int wait = TAILQ_EMPTY(&w->ready) ? timer_wait_ms(&w->timers, w->now_ms) : 0;
 		int n = epoll_wait(w->epoll_fd, events, EVENTS_MAX, wait);
 
-		w->now_ms = clock_ms();
+		w->now_ms = (uint64_t)clock_ms();
 		for (int i = 0; i < n; i++)
 			dispatch(w, &events[i]);
 		timer_advance(&w->timers, w->now_ms, fire, w);
@@ -185,7 +178,7 @@ int worker_start(struct shared *shared, unsigned int index, struct worker **ret_
 	w->epoll_fd = w->reserve_fd = w->queue.fd = -1;
 	w->queue.kind = SOURCE_QUEUE;
 	w->accept_batch = 1;
-	w->now_ms = clock_ms();
+	w->now_ms = (uint64_t)clock_ms();
 	LIST_INIT(&w->listeners);
 	LIST_INIT(&w->dead_listeners);
 	LIST_INIT(&w->conns);

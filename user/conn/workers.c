@@ -20,8 +20,10 @@
 #define KEEPALIVE_S_DEFAULT 60
 /* Each worker needs a scratch slot of its own; slot 0 is the main thread's. */
 #define WORKERS_MAX	    (TW_SCRATCH_MAX - 1)
-/* File descriptors that are not a connection's: maps, logs, control socket, pipes in use. */
+/* File descriptors that are not a connection's: maps, logs, control socket, ... */
 #define RESERVED_FDS	    256
+/* ... and of each worker, besides its listening sockets: epoll, queue, pipes in use. */
+#define WORKER_FDS	    16
 
 /* A bind and its sockets, one a worker. */
 struct open_bind {
@@ -36,38 +38,46 @@ struct workers {
 	struct shared shared;
 	struct worker **threads;
 	unsigned int n;
-	uint32_t most_connections; /* that the file limit allows */
+	uint64_t files;		  /* that may be open */
+	uint32_t max_connections; /* as configured; 0 = as many as files allow */
 	struct open_bind *binds;
 	size_t n_binds;
 };
 
 /* --- limits ---------------------------------------------------------------------------------- */
 
-static uint32_t raise_file_limit(unsigned int n_workers)
+static uint64_t raise_file_limit(void)
 {
-	rlim_t reserved = RESERVED_FDS + 16 * (rlim_t)n_workers;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
-		return 1;
+		return 0;
 	if (limit.rlim_cur < limit.rlim_max) {
 		struct rlimit raised = {.rlim_cur = limit.rlim_max, .rlim_max = limit.rlim_max};
 
 		if (!setrlimit(RLIMIT_NOFILE, &raised))
 			limit = raised;
 	}
-	if (limit.rlim_cur > UINT32_MAX)
-		return UINT32_MAX / 2;
-	if (limit.rlim_cur <= reserved + 2)
-		return 1;
-	return (uint32_t)((limit.rlim_cur - reserved) / 2);
+	return limit.rlim_cur;
+}
+
+/* A connection has two sockets. To be called when the number of binds has changed, too. */
+static void set_max_connections(struct workers *ws)
+{
+	uint64_t reserved = RESERVED_FDS + ws->n * (WORKER_FDS + (uint64_t)ws->n_binds);
+	uint64_t most = ws->files > reserved + 2 ? (ws->files - reserved) / 2 : 1;
+
+	if (ws->max_connections && ws->max_connections < most)
+		most = ws->max_connections;
+	if (most > UINT32_MAX / 2)
+		most = UINT32_MAX / 2;
+	__atomic_store_n(&ws->shared.max_connections, (uint32_t)most, __ATOMIC_RELAXED);
 }
 
 static void set_limits(struct workers *ws, uint32_t max_connections, uint32_t keepalive_s)
 {
-	if (!max_connections || max_connections > ws->most_connections)
-		max_connections = ws->most_connections;
-	__atomic_store_n(&ws->shared.max_connections, max_connections, __ATOMIC_RELAXED);
+	ws->max_connections = max_connections;
+	set_max_connections(ws);
 	__atomic_store_n(&ws->shared.keepalive_s, keepalive_s ? keepalive_s : KEEPALIVE_S_DEFAULT,
 			 __ATOMIC_RELAXED);
 }
@@ -93,20 +103,6 @@ void workers_set_limits(struct workers *ws, uint32_t max_connections, uint32_t k
 }
 
 /* --- start and stop -------------------------------------------------------------------------- */
-
-/* No connection of this path outlives its daemon: what one that was killed left counted is not. */
-static void reset_gauges(const struct datapath *dp)
-{
-	for (uint32_t id = 1; id < TW_ROUTES_MAX; id++)
-		if (datapath_route_stats(dp, id)->relay.active)
-			datapath_route_stats(dp, id)->relay.active = 0;
-	for (uint32_t id = 1; id < TW_BACKENDS_MAX; id++)
-		if (datapath_backend_stats(dp, id)->relay.active)
-			datapath_backend_stats(dp, id)->relay.active = 0;
-	for (uint32_t id = 0; id < TW_LISTENERS_MAX; id++)
-		if (datapath_listener_stats(dp, id)->waiting)
-			datapath_listener_stats(dp, id)->waiting = 0;
-}
 
 static unsigned int count_threads(uint32_t wanted)
 {
@@ -134,9 +130,7 @@ int workers_start(const struct workers_config *config, struct workers **ret_work
 	ws->shared.on_end = config->on_end;
 	ws->shared.is_wanted = config->is_wanted;
 	ws->shared.arg = config->arg;
-	ws->most_connections = raise_file_limit(n);
-	set_limits(ws, config->max_connections, config->keepalive_s);
-	reset_gauges(config->dp);
+	ws->files = raise_file_limit();
 	while (!err && ws->n < n) {
 		err = worker_start(&ws->shared, ws->n, &ws->threads[ws->n]);
 		if (!err)
@@ -146,14 +140,17 @@ int workers_start(const struct workers_config *config, struct workers **ret_work
 		workers_stop(ws);
 		return err;
 	}
+	set_limits(ws, config->max_connections, config->keepalive_s);
 	*ret_workers = ws;
 	return 0;
 }
 
-static void close_fds(const struct workers *ws, const struct open_bind *b)
+/* Sockets that the workers have are theirs to close. */
+static void bind_fini(const struct workers *ws, struct open_bind *b)
 {
-	for (unsigned int i = 0; i < ws->n; i++)
+	for (unsigned int i = 0; i < ws->n && !b->is_set; i++)
 		close(b->fds[i]);
+	free(b->fds);
 }
 
 struct workers *workers_stop(struct workers *ws)
@@ -162,11 +159,8 @@ struct workers *workers_stop(struct workers *ws)
 		return NULL;
 	for (unsigned int i = 0; i < ws->n; i++)
 		worker_join(ws->threads[i]);
-	for (size_t i = 0; i < ws->n_binds; i++) {
-		if (!ws->binds[i].is_set)
-			close_fds(ws, &ws->binds[i]);
-		free(ws->binds[i].fds);
-	}
+	for (size_t i = 0; i < ws->n_binds; i++)
+		bind_fini(ws, &ws->binds[i]);
 	free(ws->binds);
 	free(ws->threads);
 	free(ws);
@@ -229,12 +223,23 @@ int workers_prepare_binds(struct workers *ws, const struct workers_bind *binds, 
 	for (size_t i = 0; i < n && !err; i++)
 		if (!find_bind(ws, &binds[i]))
 			err = open_bind(ws, &binds[i], ret_why);
-	while (err && ws->n_binds > before) {
-		ws->n_binds--;
-		close_fds(ws, &ws->binds[ws->n_binds]);
-		free(ws->binds[ws->n_binds].fds);
-	}
+	while (err && ws->n_binds > before)
+		bind_fini(ws, &ws->binds[--ws->n_binds]);
+	set_max_connections(ws);
 	return err;
+}
+
+void workers_drop_unset(struct workers *ws)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < ws->n_binds; i++)
+		if (ws->binds[i].is_set)
+			ws->binds[kept++] = ws->binds[i];
+		else
+			bind_fini(ws, &ws->binds[i]);
+	ws->n_binds = kept;
+	set_max_connections(ws);
 }
 
 struct binds_command {
@@ -296,42 +301,56 @@ int workers_set_binds(struct workers *ws, const struct workers_bind *binds, size
 	size_t kept = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		struct open_bind *b = find_bind(ws, &binds[i]);
-		int err;
+		const struct open_bind *b = find_bind(ws, &binds[i]);
+		int err = !b ? -ENOENT : b->is_set ? 0 : start_listening(ws, b);
 
-		if (!b)
-			return -ENOENT;
-		b->bind = binds[i].bind;
-		if (b->is_set)
-			continue;
-		err = start_listening(ws, b);
 		if (err)
 			return err;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct open_bind *b = find_bind(ws, &binds[i]);
+
+		b->bind = binds[i].bind;
 		b->is_set = true;
 	}
-	for (size_t i = 0; i < ws->n_binds; i++) {
-		struct open_bind *b = &ws->binds[i];
-
-		if (is_wanted(b, binds, n)) {
-			ws->binds[kept++] = *b;
-			continue;
-		}
-		/* Sockets that the workers have are closed by them, below. */
-		if (!b->is_set)
-			close_fds(ws, b);
-		free(b->fds);
-	}
+	for (size_t i = 0; i < ws->n_binds; i++)
+		if (is_wanted(&ws->binds[i], binds, n))
+			ws->binds[kept++] = ws->binds[i];
+		else
+			bind_fini(ws, &ws->binds[i]);
 	ws->n_binds = kept;
+	set_max_connections(ws);
 	return tell_workers(ws);
 }
 
 /* --- list and kill --------------------------------------------------------------------------- */
 
+static bool has_route(const struct workers_filter *f, uint32_t route)
+{
+	for (size_t i = 0; i < f->n_routes; i++)
+		if (f->routes[i] == route)
+			return true;
+	return !f->n_routes;
+}
+
+static bool matches(const struct conn *c, const struct workers_filter *f)
+{
+	static const uint8_t any[16];
+
+	return (!f->id || f->id == c->id) && (!f->backend || f->backend == c->backend) &&
+	       (!f->listener || f->listener == c->listener) &&
+	       (!memcmp(f->client, any, sizeof(any)) ||
+		!memcmp(f->client, c->client.ip, sizeof(f->client))) &&
+	       has_route(f, c->route);
+}
+
 struct list_command {
 	struct command command; /* first: run() casts back */
+	const struct workers_filter *filter;
 	struct conn_record *records;
 	size_t n;
 	char *texts; /* what the records point to */
+	int err;
 };
 
 static size_t text_bytes(const struct conn *c)
@@ -339,51 +358,59 @@ static size_t text_bytes(const struct conn *c)
 	return c->hello ? c->hello->name_len + 1u + c->hello->alpn_len : 1u;
 }
 
+static void list_one(struct worker *w, const struct conn *c, struct conn_record *r, char *text)
+{
+	conn_describe(w, c, r);
+	*text = '\0';
+	if (c->hello)
+		memcpy(text, c->hello->bytes, text_bytes(c));
+	r->sni = text;
+	if (r->alpn)
+		r->alpn = (uint8_t *)text + c->hello->name_len + 1;
+}
+
 static void run_list(struct worker *w, struct command *command)
 {
 	struct list_command *list = (struct list_command *)command;
-	size_t bytes = 0;
+	size_t n = 0, bytes = 0;
 	struct conn *c;
-	char *at;
+	char *text;
 
 	LIST_FOREACH (c, &w->conns, link)
-		bytes += text_bytes(c);
-	list->records = calloc(w->n_conns + 1, sizeof(*list->records));
-	list->texts = malloc(bytes + 1);
-	if (!list->records || !list->texts)
+		if (matches(c, list->filter)) {
+			bytes += text_bytes(c);
+			n++;
+		}
+	list->records = calloc(n + 1, sizeof(*list->records));
+	list->texts = text = malloc(bytes + 1);
+	if (!list->records || !list->texts) {
+		list->err = -ENOMEM;
 		return;
-	at = list->texts;
-	LIST_FOREACH (c, &w->conns, link) {
-		struct conn_record *r = &list->records[list->n++];
-
-		conn_describe(w, c, r);
-		if (c->hello)
-			memcpy(at, c->hello->bytes, text_bytes(c));
-		else
-			*at = '\0';
-		r->sni = at;
-		if (r->alpn)
-			r->alpn = (uint8_t *)at + c->hello->name_len + 1;
-		at += text_bytes(c);
 	}
+	LIST_FOREACH (c, &w->conns, link)
+		if (matches(c, list->filter)) {
+			list_one(w, c, &list->records[list->n++], text);
+			text += text_bytes(c);
+		}
 }
 
-size_t workers_list(struct workers *ws, void (*cb)(void *arg, const struct conn_record *record),
-		    void *arg)
+int workers_list(struct workers *ws, const struct workers_filter *filter,
+		 void (*cb)(void *arg, const struct conn_record *record), void *arg)
 {
-	size_t n = 0;
+	int err = 0;
 
-	for (unsigned int i = 0; i < ws->n; i++) {
-		struct list_command list = {.command.run = run_list};
+	for (unsigned int i = 0; i < ws->n && !err; i++) {
+		struct list_command list = {.command.run = run_list, .filter = filter};
 
-		if (!worker_call(ws->threads[i], &list.command))
-			for (size_t k = 0; k < list.n; k++)
-				cb(arg, &list.records[k]);
-		n += list.n;
+		err = worker_call(ws->threads[i], &list.command);
+		if (!err)
+			err = list.err;
+		for (size_t k = 0; k < list.n; k++)
+			cb(arg, &list.records[k]);
 		free(list.records);
 		free(list.texts);
 	}
-	return n;
+	return err;
 }
 
 struct kill_command {
@@ -391,17 +418,6 @@ struct kill_command {
 	const struct workers_filter *filter;
 	size_t n;
 };
-
-static bool matches(const struct conn *c, const struct workers_filter *f)
-{
-	static const uint8_t any[16];
-
-	return (!f->id || f->id == c->id) && (!f->route || f->route == c->route) &&
-	       (!f->backend || f->backend == c->backend) &&
-	       (!f->listener || f->listener == c->listener) &&
-	       (!memcmp(f->client, any, sizeof(any)) ||
-		!memcmp(f->client, c->client.ip, sizeof(f->client)));
-}
 
 static void run_kill(struct worker *w, struct command *command)
 {

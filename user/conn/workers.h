@@ -63,7 +63,8 @@ struct workers *workers_stop(struct workers *workers);
 /*
  * Open what of @binds is not open yet. Nothing is accepted before workers_set_binds(). 0 or -errno
  * with one line in *@ret_why (which address, what is wrong, what helps); on error nothing changed.
- * Sockets opened here and not in the next workers_set_binds() are closed by it.
+ * Sockets opened here and not in the next workers_set_binds() are closed by it, or by
+ * workers_drop_unset() if there is none.
  */
 int workers_prepare_binds(struct workers *workers, const struct workers_bind *binds, size_t n,
 			  char **ret_why);
@@ -71,21 +72,28 @@ int workers_prepare_binds(struct workers *workers, const struct workers_bind *bi
  * connections waiting in their queues first accepted. Open connections stay. */
 int workers_set_binds(struct workers *workers, const struct workers_bind *binds, size_t n);
 
+/* The change that workers_prepare_binds() was for is not made: close what nobody accepts on. */
+void workers_drop_unset(struct workers *workers);
+
 /* Change what may change while running. */
 void workers_set_limits(struct workers *workers, uint32_t max_connections, uint32_t keepalive_s);
 
-/*
- * (*cb) for every connection now open, on the caller's thread, from a copy made by each worker
- * between two events. Returns the number.
- */
-size_t workers_list(struct workers *workers,
-		    void (*cb)(void *arg, const struct conn_record *record), void *arg);
-/* End the connections for which all set fields match (0 = any) with RST; returns how many. */
+/* Which connections: those that all set fields fit; 0 = any. */
 struct workers_filter {
 	uint64_t id;
-	uint32_t route, backend, listener;
-	uint8_t client[16]; /* all zero = any */
+	const uint32_t *routes; /* one of these */
+	size_t n_routes;
+	uint32_t backend, listener;
+	uint8_t client[16];
 };
+
+/*
+ * (*cb) for each connection now open that fits @filter, on the caller's thread, from a copy made by
+ * each worker between two events. 0, or -errno: then some are missing.
+ */
+int workers_list(struct workers *workers, const struct workers_filter *filter,
+		 void (*cb)(void *arg, const struct conn_record *record), void *arg);
+/* End those that fit with RST; returns how many. */
 size_t workers_kill(struct workers *workers, const struct workers_filter *filter);
 
 struct workers_usage {

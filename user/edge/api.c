@@ -348,14 +348,29 @@ static json_t *stats(struct api *api, const json_t *request)
 
 /* --- connections ------------------------------------------------------------------------- */
 
-static uint32_t route_id(struct api *api, const char *name)
+/* Several of the command line may have one name, each for its own listener or protocol. */
+static json_t *find_routes(struct api *api, const char *name, uint32_t **ret_ids, size_t *ret_n)
 {
 	const struct tw_route *route = NULL;
+	uint32_t *ids = NULL, *grown;
+	size_t n = 0;
 
-	while ((route = tables_next_route(router_tables(api->router), route ? route->id : 0)))
-		if (name_matches(name, route->name))
-			return route->id;
-	return 0;
+	while ((route = tables_next_route(router_tables(api->router), route ? route->id : 0))) {
+		if (!name_matches(name, route->name))
+			continue;
+		grown = realloc(ids, (n + 1) * sizeof(*ids));
+		if (!grown) {
+			free(ids);
+			return error("out of memory");
+		}
+		ids = grown;
+		ids[n++] = route->id;
+	}
+	if (!n)
+		return error("no route %s", name);
+	*ret_ids = ids;
+	*ret_n = n;
+	return NULL;
 }
 
 static uint32_t listener_id(struct api *api, const char *name)
@@ -368,12 +383,15 @@ static uint32_t listener_id(struct api *api, const char *name)
 	return 0;
 }
 
-static json_t *read_filter(struct api *api, const json_t *request, struct workers_filter *filter)
+/* Sets *@ret_routes, too, which @filter points to. */
+static json_t *read_filter(struct api *api, const json_t *request, struct workers_filter *filter,
+			   uint32_t **ret_routes)
 {
 	const char *id = text_arg(request, "id"), *route = text_arg(request, "route");
 	const char *backend = text_arg(request, "backend"), *client = text_arg(request, "client");
 	const char *listener = text_arg(request, "listener");
 	const struct tw_backend *b;
+	json_t *answer;
 	char *end;
 
 	if (id) {
@@ -382,8 +400,12 @@ static json_t *read_filter(struct api *api, const json_t *request, struct worker
 		if (errno || *end || !filter->id)
 			return error("'%s' is not the id of a connection (see conn show)", id);
 	}
-	if (route && !(filter->route = route_id(api, route)))
-		return error("no route %s", route);
+	if (route) {
+		answer = find_routes(api, route, ret_routes, &filter->n_routes);
+		if (answer)
+			return answer;
+		filter->routes = *ret_routes;
+	}
 	if (listener && !(filter->listener = listener_id(api, listener)))
 		return error("no listener %s", listener);
 	if (backend) {
@@ -399,42 +421,41 @@ static json_t *read_filter(struct api *api, const json_t *request, struct worker
 
 struct conn_list {
 	struct router *router;
-	const struct workers_filter *filter;
 	json_t *array;
 };
 
 static void add_connection(void *arg, const struct conn_record *r)
 {
-	static const uint8_t any[16];
 	struct conn_list *list = arg;
-	const struct workers_filter *f = list->filter;
 
-	if ((f->id && f->id != r->id) || (f->route && f->route != r->route) ||
-	    (f->backend && f->backend != r->backend) ||
-	    (f->listener && f->listener != r->listener) ||
-	    (memcmp(f->client, any, 16) && memcmp(f->client, r->client.ip, 16)))
-		return;
 	json_array_append_new(list->array, show_connection(list->router, r));
 }
 
 static json_t *conn_show(struct api *api, const json_t *request)
 {
+	_cleanup_free_ uint32_t *routes = NULL;
 	struct workers_filter filter = {};
-	struct conn_list list = {api->router, &filter, NULL};
-	json_t *answer = read_filter(api, request, &filter);
+	struct conn_list list = {api->router, NULL};
+	json_t *answer = read_filter(api, request, &filter, &routes);
+	int err;
 
 	if (answer)
 		return answer;
 	list.array = json_array();
-	workers_list(router_workers(api->router), add_connection, &list);
+	err = workers_list(router_workers(api->router), &filter, add_connection, &list);
+	if (err) {
+		json_decref(list.array);
+		return failed("conn show", err, NULL);
+	}
 	return json_pack("{s:o}", "connections", list.array);
 }
 
 static json_t *conn_kill(struct api *api, const json_t *request)
 {
 	static const struct workers_filter empty;
+	_cleanup_free_ uint32_t *routes = NULL;
 	struct workers_filter filter = {};
-	json_t *answer = read_filter(api, request, &filter);
+	json_t *answer = read_filter(api, request, &filter, &routes);
 	size_t n;
 
 	if (answer)
