@@ -15,8 +15,8 @@
 
 #include "thruway/decide.h"
 
-/* The most labels behind the asterisk of a pattern: "*." and 126 labels of one byte. */
-#define TW_LABELS_MAX 128
+/* Room for the dots of a name (at most 126), a power of two. */
+#define TW_DOTS_SIZE 128
 
 /* The entry of tw_names that a search ended at, and where its key stands in scratch->keys. */
 struct tw_found {
@@ -36,7 +36,7 @@ struct tw_scratch {
 	struct tw_found found;
 	/* keys[0..263] is the struct tw_name_key of the whole name; see route.bpf.h. */
 	__u8 keys[sizeof(struct tw_name_key) + TW_NAME_SIZE] __attribute__((aligned(8)));
-	__u8 dots[TW_LABELS_MAX]; /* where the name's dots are */
+	__u8 dots[TW_DOTS_SIZE]; /* where the name's dots are */
 	__u32 n_dots;
 	__u32 alpns_known;	      /* alpns[] is filled in */
 	__u32 alpns[TW_ASK_ALPN_MAX]; /* what the client offers, as ids; 0 = no route asks for it */

@@ -123,7 +123,7 @@ static long route_note_dot(__u32 i, void *arg)
 	struct tw_scratch *s = ((struct route_walk *)arg)->s;
 
 	if (s->q.name[i & (TW_NAME_SIZE - 1)] == '.') {
-		s->dots[s->n_dots & (TW_LABELS_MAX - 1)] = i;
+		s->dots[s->n_dots & (TW_DOTS_SIZE - 1)] = i;
 		s->n_dots++;
 	}
 	return 0;
@@ -137,7 +137,7 @@ static long route_try_wildcard(__u32 i, void *arg)
 
 	if (!(s->bind.wildcard_labels[(labels >> 6) & 1] >> (labels & 63) & 1))
 		return 0;
-	at = labels ? s->dots[i & (TW_LABELS_MAX - 1)] : s->q.name_len;
+	at = labels ? s->dots[i & (TW_DOTS_SIZE - 1)] : s->q.name_len;
 	if (!at) /* a name that begins with a dot is not normalised */
 		return 0;
 	route_key_at(s, at - 1)->name[0] = '*';
@@ -158,7 +158,7 @@ static __always_inline void route_find(struct tw_scratch *s)
 	if (!s->bind.wildcard_labels[0] && !s->bind.wildcard_labels[1])
 		return;
 	bpf_loop(s->q.name_len & (TW_NAME_SIZE - 1), route_note_dot, &walk, 0);
-	bpf_loop((s->n_dots & (TW_LABELS_MAX - 1)) + 1, route_try_wildcard, &walk, 0);
+	bpf_loop((s->n_dots & (TW_DOTS_SIZE - 1)) + 1, route_try_wildcard, &walk, 0);
 }
 
 #endif

@@ -39,7 +39,9 @@ static inline void rig_open(struct rig *rig)
 	r = datapath_open(rig->instance, false, &rig->dp, &why);
 	if (r)
 		fail_msg("datapath: %s", why ? why : strerror(-r));
-	assert_int_equal(tables_open(rig->dp, &rig->tables), 0);
+	r = tables_open(rig->dp, &rig->tables, &why);
+	if (r)
+		fail_msg("tables: %s", why ? why : strerror(-r));
 }
 
 static inline void rig_close(struct rig *rig)
@@ -66,7 +68,7 @@ static inline int rig_setup(void **state)
 	rig = calloc(1, sizeof(*rig));
 	assert_non_null(rig);
 	snprintf(rig->instance, sizeof(rig->instance), "twt%d", (int)getpid());
-	(void)datapath_unpin(rig->instance); /* of an earlier process with this number */
+	(void)datapath_unpin(rig->instance, NULL); /* of an earlier process with this number */
 	config_problems_init(&rig->problems);
 	*state = rig;
 	rig_open(rig);
@@ -79,7 +81,7 @@ static inline int rig_teardown(void **state)
 
 	rig_close(rig);
 	config_problems_fini(&rig->problems);
-	(void)datapath_unpin(rig->instance);
+	(void)datapath_unpin(rig->instance, NULL);
 	free(rig);
 	return 0;
 }
@@ -105,7 +107,7 @@ static inline int rig_try_sync(struct rig *rig, const struct config *config,
 {
 	config_problems_fini(&rig->problems);
 	config_problems_init(&rig->problems);
-	return tables_sync(rig->tables, config, cli, n_cli, false, NULL, &rig->problems);
+	return tables_sync(rig->tables, config, cli, n_cli, TABLES_LENIENT, NULL, &rig->problems);
 }
 
 static inline void rig_sync(struct rig *rig, const char *yaml)

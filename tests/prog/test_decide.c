@@ -533,7 +533,7 @@ static void source_is_the_same_after_a_restart_and_on_another_node(void **state)
 	sync_source(rig, "{address: '" A "'}, {address: '" B "'}, {address: '" C "'}");
 	ask_clients(rig, before);
 	rig_close(rig);
-	assert_int_equal(datapath_unpin(rig->instance), 0);
+	assert_int_equal(datapath_unpin(rig->instance, NULL), 0);
 	rig_open(rig);
 	sync_source(rig, "{address: '" C "'}, {address: '" B "'}, {address: '" A "'}");
 	ask_clients(rig, after);

@@ -32,13 +32,14 @@ static char *changes_text(const struct tables_changes *changes)
 	return text;
 }
 
-static void assert_changes(struct rig *rig, const char *yaml, bool dry_run, const char *expected)
+static void assert_changes(struct rig *rig, const char *yaml, enum tables_mode mode,
+			   const char *expected)
 {
 	struct config *config = rig_config(yaml);
 	struct tables_changes changes = {};
 
 	assert_int_equal(
-		tables_sync(rig->tables, config, NULL, 0, dry_run, &changes, &rig->problems), 0);
+		tables_sync(rig->tables, config, NULL, 0, mode, &changes, &rig->problems), 0);
 	assert_string_equal(changes_text(&changes), expected);
 	tables_changes_fini(&changes);
 	config_free(config);
@@ -54,13 +55,13 @@ static void dry_run_says_what_changes_and_changes_nothing(void **state)
 	struct rig *rig = *state;
 
 	for (int i = 0; i < 3; i++)
-		assert_changes(rig, one_route, true,
+		assert_changes(rig, one_route, TABLES_DRY_RUN,
 			       "+listener tls\n+route r\n+name a.net\n+backend " A "\n");
 	assert_int_equal(rig_bind(rig, 443), 0);
-	assert_changes(rig, one_route, false,
+	assert_changes(rig, one_route, TABLES_STRICT,
 		       "+listener tls\n+route r\n+name a.net\n+backend " A "\n");
 	rig_assert_answer(rig, "a.net", A);
-	assert_changes(rig, other_backend, true, "~route r\n+backend " B "\n-backend " A "\n");
+	assert_changes(rig, other_backend, TABLES_DRY_RUN, "~route r\n+backend " B "\n-backend " A "\n");
 	rig_assert_answer(rig, "a.net", A);
 	assert_int_equal(rig_route_id(rig, "r"), 1);
 }
@@ -70,9 +71,9 @@ static void same_configuration_changes_nothing(void **state)
 	struct rig *rig = *state;
 
 	rig_sync(rig, one_route);
-	assert_changes(rig, one_route, false, "");
+	assert_changes(rig, one_route, TABLES_STRICT, "");
 	rig_restart(rig);
-	assert_changes(rig, one_route, false, "");
+	assert_changes(rig, one_route, TABLES_STRICT, "");
 }
 
 static void empty_configuration_leaves_empty_maps(void **state)
@@ -214,7 +215,7 @@ static void cli_routes_come_back_from_the_maps_as_they_were(void **state)
 	/* The same again: nothing to change. */
 	struct tables_changes changes;
 
-	assert_int_equal(tables_sync(rig->tables, file, cli, n, true, &changes, &rig->problems), 0);
+	assert_int_equal(tables_sync(rig->tables, file, cli, n, TABLES_DRY_RUN, &changes, &rig->problems), 0);
 	assert_int_equal(changes.n, 0);
 	tables_changes_fini(&changes);
 	config_route_fini(&cli[0]);
@@ -284,12 +285,12 @@ static void second_table_of_another_instance_knows_nothing_of_the_first(void **s
 	struct rig *rig = *state, other = {.instance = "twt-other"};
 
 	rig_sync(rig, one_route);
-	(void)datapath_unpin(other.instance);
+	(void)datapath_unpin(other.instance, NULL);
 	rig_open(&other);
 	assert_int_equal(rig_bind(&other, 443), 0);
 	rig_close(&other);
-	assert_int_equal(datapath_unpin(other.instance), 0);
-	assert_int_equal(datapath_unpin(other.instance), -ENOENT);
+	assert_int_equal(datapath_unpin(other.instance, NULL), 0);
+	assert_int_equal(datapath_unpin(other.instance, NULL), -ENOENT);
 	rig_assert_answer(rig, "a.net", A);
 }
 
@@ -327,7 +328,7 @@ static void map_of_another_layout_is_not_taken_over_silently(void **state)
 	free(why);
 	why = NULL;
 	assert_int_equal(datapath_open(rig->instance, true, &rig->dp, &why), 0);
-	assert_int_equal(tables_open(rig->dp, &rig->tables), 0);
+	assert_int_equal(tables_open(rig->dp, &rig->tables, &why), 0);
 	assert_null(tables_next_route(rig->tables, 0));
 }
 
@@ -344,7 +345,7 @@ static void bad_instance_names_are_refused(void **state)
 		assert_non_null(why);
 		free(why);
 	}
-	assert_int_equal(datapath_unpin(".."), -EINVAL);
+	assert_int_equal(datapath_unpin("..", NULL), -EINVAL);
 }
 
 /* --- look-ups while it changes ------------------------------------------------------------------

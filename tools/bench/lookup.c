@@ -127,7 +127,7 @@ static double sync_ms(struct tables *tables, const struct config *config)
 	int r;
 
 	config_problems_init(&problems);
-	r = tables_sync(tables, config, NULL, 0, false, NULL, &problems);
+	r = tables_sync(tables, config, NULL, 0, TABLES_STRICT, NULL, &problems);
 	if (r || problems.n_errors) {
 		config_problems_print(&problems, stderr);
 		die("sync", r ? r : -EINVAL);
@@ -217,9 +217,9 @@ static void bench(const char *instance, unsigned int n)
 	r = datapath_open(instance, true, &dp, &why);
 	if (r)
 		die(why ? why : "datapath", r);
-	r = tables_open(dp, &tables);
+	r = tables_open(dp, &tables, &why);
 	if (r)
-		die("tables", r);
+		die(why ? why : "tables", r);
 	load = sync_ms(tables, config);
 	fill_backend(config->routes[n / 2].backends, n / 2 + 1);
 	change = sync_ms(tables, config);
@@ -231,7 +231,7 @@ static void bench(const char *instance, unsigned int n)
 	fflush(stdout);
 	tables_close(tables);
 	datapath_close(dp);
-	datapath_unpin(instance);
+	datapath_unpin(instance, NULL);
 	config_free(config);
 }
 

@@ -103,3 +103,8 @@ uint32_t index_hash(uint32_t seed, const void *data, size_t len)
 	h *= prime;
 	return h >> 32;
 }
+
+uint32_t index_hash_text(uint32_t seed, const char *text)
+{
+	return index_hash(seed, text, strlen(text));
+}

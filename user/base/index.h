@@ -37,6 +37,7 @@ void index_fini(struct index *ix);
 
 /* Hash of @len bytes; @seed chains several parts of a key. */
 uint32_t index_hash(uint32_t seed, const void *data, size_t len);
+uint32_t index_hash_text(uint32_t seed, const char *text);
 
 static inline uint32_t index_next(const struct index *ix, uint32_t hash, uint32_t *at)
 {

@@ -5,16 +5,16 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NAME_MAX_BYTES 64
+#define NAME_MAX_BYTES 63
 
 bool instance_is_valid(const char *instance)
 {
 	static const char letters[] =
-		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
 	size_t len = strlen(instance);
 
 	return len >= 1 && len <= NAME_MAX_BYTES && strspn(instance, letters) == len &&
-	       !strchr("._-", instance[0]);
+	       !strchr("_-", instance[0]);
 }
 
 void instance_run_path(const char *instance, const char *file, char dst[INSTANCE_PATH_SIZE])

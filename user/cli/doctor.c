@@ -24,11 +24,8 @@
 #define LINE_SIZE 512
 #define FILE_SIZE 65536
 
-/* First kernels with what we need: BPF_PROG_TYPE_SYSCALL; the packet path's helpers. */
-#define KERNEL_MIN	  KERNEL_CODE(5, 14)
-#define KERNEL_MEMCG	  KERNEL_CODE(5, 11) /* BPF memory is not counted by RLIMIT_MEMLOCK */
-#define KERNEL_PACKET	  KERNEL_CODE(6, 1)
-#define KERNEL_CODE(a, b) ((a)*1000 + (b))
+/* First kernels with what we need beside the object itself. */
+#define KERNEL_MEMCG DATAPATH_KERNEL(5, 11) /* BPF memory is not counted by RLIMIT_MEMLOCK */
 
 #define NOFILE_WANTED	 65536
 #define SOMAXCONN_WANTED 1024
@@ -41,7 +38,7 @@ struct doctor {
 	const struct cli *cli;
 	json_t *checks;
 	bool has_failed;
-	int kernel; /* KERNEL_CODE */
+	int kernel; /* DATAPATH_KERNEL() */
 	bool is_capable;
 	bool has_bpffs;
 	pid_t daemon; /* 0 = none runs */
@@ -106,13 +103,11 @@ static void check_kernel(struct doctor *doctor)
 		report(doctor, VERDICT_WARN, "kernel", NULL, "the release cannot be read");
 		return;
 	}
-	doctor->kernel = KERNEL_CODE(major, minor);
-	if (doctor->kernel < KERNEL_MIN)
-		report(doctor, VERDICT_FAIL, "kernel", "boot Linux 5.14 or newer",
+	doctor->kernel = DATAPATH_KERNEL(major, minor);
+	if (doctor->kernel < DATAPATH_KERNEL_MIN)
+		report(doctor, VERDICT_FAIL, "kernel",
+		       "boot " DATAPATH_KERNEL_MIN_TEXT " or newer",
 		       "Linux %s cannot run the routing program", name.release);
-	else if (doctor->kernel < KERNEL_PACKET)
-		report(doctor, VERDICT_WARN, "kernel", "boot Linux 6.1 or newer",
-		       "Linux %s is enough for the relay, not for a faster path", name.release);
 	else
 		report(doctor, VERDICT_OK, "kernel", NULL, "Linux %s", name.release);
 }
@@ -364,14 +359,14 @@ static void check_self_test(struct doctor *doctor)
 		err = datapath_decide(dp, &question);
 		if (err < 0)
 			report(doctor, VERDICT_FAIL, "self_test",
-			       "use a newer kernel (BPF_PROG_TYPE_SYSCALL: Linux 5.14)",
+			       "use a newer kernel (BPF_PROG_TYPE_SYSCALL)",
 			       "the routing program loads but does not run: %s", strerror(-err));
 		else
 			report(doctor, VERDICT_OK, "self_test", NULL,
 			       "the BPF object loads, pins and answers");
 	}
 	datapath_close(dp);
-	datapath_unpin(instance);
+	(void)datapath_unpin(instance, NULL);
 }
 
 /* --- the daemon and its path ----------------------------------------------------------------- */

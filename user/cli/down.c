@@ -31,13 +31,17 @@ static int down_print(const struct cli *cli, const char *what)
 
 static int down_pins(const struct cli *cli)
 {
-	int err = datapath_unpin(cli->instance);
+	_cleanup_free_ char *why = NULL;
+	int err = datapath_unpin(cli->instance, &why);
 
 	if (err == -ENOENT)
 		return down_print(cli, "nothing to do: no daemon runs, nothing is pinned");
+	if (err == -ENOTEMPTY && why) /* all of ours is gone */
+		return down_print(cli, why);
 	if (err < 0)
-		return cli_error(cli, NULL, "/sys/fs/bpf/%s cannot be removed: %s%s", cli->instance,
-				 strerror(-err), geteuid() ? "; run this as root (sudo)" : "");
+		return cli_error(cli, NULL, "/sys/fs/bpf/%s: %s%s", cli->instance,
+				 why ? why : strerror(-err),
+				 geteuid() ? "; run this as root (sudo)" : "");
 	return down_print(cli, "no daemon ran; what a former one had pinned is removed");
 }
 

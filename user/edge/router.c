@@ -99,31 +99,9 @@ static void name_ids_in_log(struct router *r)
 		access_log_name(r->log, ACCESS_LOG_BACKEND, backend->id, backend->text);
 }
 
-/*
- * tables_sync(), but what it says about routes of the command line is a warning: they were taken
- * when they were added, stay kept, and come back when what is in their way has gone.
- */
-static int sync_tables(struct router *r, const struct config *config,
-		       const struct config_route *cli, size_t n_cli, bool dry_run,
-		       struct tables_changes *changes, struct config_problems *problems)
-{
-	size_t before = problems->n;
-	int err = tables_sync(r->tables, config, cli, n_cli, dry_run, changes, problems);
-
-	for (size_t i = before; i < problems->n; i++) {
-		struct config_problem *problem = &problems->items[i];
-
-		if (problem->pos.file || problem->is_warning)
-			continue;
-		problem->is_warning = true;
-		problems->n_errors--;
-	}
-	return err;
-}
-
 static int commit(struct router *r, const struct config *config, const struct config_route *cli,
-		  size_t n_cli, struct tables_changes *changes, struct config_problems *problems,
-		  char **ret_why)
+		  size_t n_cli, enum tables_mode mode, struct tables_changes *changes,
+		  struct config_problems *problems, char **ret_why)
 {
 	_cleanup_free_ struct workers_bind *wanted = NULL;
 	size_t n;
@@ -134,12 +112,15 @@ static int commit(struct router *r, const struct config *config, const struct co
 		err = workers_prepare_binds(r->workers, wanted, n, ret_why);
 	if (err)
 		return err;
-	err = sync_tables(r, config, cli, n_cli, false, changes, problems);
+	err = tables_sync(r->tables, config, cli, n_cli, mode, changes, problems);
 	if (!err) {
 		name_ids_in_log(r);
 		err = accept_on_tables(r);
 	}
-	if (err && !*ret_why &&
+	if (err)
+		workers_drop_unset(r->workers);
+	/* What the table cannot take is in @problems. */
+	if (err && err != -EINVAL && !*ret_why &&
 	    asprintf(ret_why, "the change could not be made: %s", strerror(-err)) < 0)
 		*ret_why = NULL;
 	return err;
@@ -184,24 +165,6 @@ static bool is_gone_in_loop(void *arg, const struct config_route *route)
 	return true;
 }
 
-/* Is there an error that was not in @problems before? The table reports what it cannot take. */
-static bool has_new_error(const struct config_problems *problems, size_t errors_before)
-{
-	return problems->n_errors > errors_before;
-}
-
-/* Would the table take all of it? */
-static int try_sync(struct router *r, const struct config *config, const struct config_route *cli,
-		    size_t n_cli, struct tables_changes *changes, struct config_problems *problems)
-{
-	size_t errors = problems->n_errors;
-	int err = sync_tables(r, config, cli, n_cli, true, changes, problems);
-
-	if (!err && has_new_error(problems, errors))
-		err = -EINVAL;
-	return err;
-}
-
 static int set_log(struct router *r, const struct config *config, char **why)
 {
 	int err =
@@ -217,21 +180,25 @@ static int set_config(struct router *r, const struct config *config, bool dry_ru
 		      struct tables_changes *changes, struct config_problems *problems, char **why)
 {
 	struct loop_search search = {config, problems};
+	size_t n_errors = problems->n_errors;
 	struct cli_split split;
 	int err;
 
 	err = cli_routes_split(&r->cli, is_gone_in_loop, &search, &split);
 	if (err)
 		return err;
-	if (dry_run || strict)
-		err = try_sync(r, config, split.kept.items, split.kept.n, dry_run ? changes : NULL,
-			       problems);
-	if (!strict)
-		err = 0;
-	if (!err && !dry_run)
-		err = set_log(r, config, why);
-	if (!err && !dry_run) {
-		err = commit(r, config, split.kept.items, split.kept.n, changes, problems, why);
+	if (dry_run) {
+		err = tables_sync(r->tables, config, split.kept.items, split.kept.n, TABLES_DRY_RUN,
+				  changes, problems);
+		if (!err && strict && problems->n_errors > n_errors)
+			err = -EINVAL;
+		cli_split_fini(&split);
+		return strict ? err : 0;
+	}
+	err = set_log(r, config, why);
+	if (!err) {
+		err = commit(r, config, split.kept.items, split.kept.n,
+			     strict ? TABLES_STRICT : TABLES_LENIENT, changes, problems, why);
 		if (!err)
 			cli_routes_take_split(&r->cli, &split);
 		else if (r->config)
@@ -285,13 +252,10 @@ int router_add_route(struct router *r, struct config_route *route, struct config
 		if (r->cli.n)
 			memcpy(items, r->cli.items, r->cli.n * sizeof(*items));
 		items[at] = *route;
-		/* What is said about this one is an error. First dry, so that then nothing changes.
-		 */
+		/* What is said about this one is an error. */
 		items[at].pos.file = "route add";
-		err = try_sync(r, r->config, items, n, NULL, problems);
+		err = commit(r, r->config, items, n, TABLES_STRICT, NULL, problems, why);
 	}
-	if (!err)
-		err = commit(r, r->config, items, n, NULL, problems, why);
 	if (err) {
 		config_route_fini(route);
 		free(items);
@@ -332,7 +296,8 @@ int router_del_route(struct router *r, const char *name, const char *listener, c
 	if (split.gone.n) {
 		/* What the remaining routes cannot have was reported when they were added. */
 		config_problems_init(&ignored);
-		err = commit(r, r->config, split.kept.items, split.kept.n, NULL, &ignored, why);
+		err = commit(r, r->config, split.kept.items, split.kept.n, TABLES_LENIENT, NULL,
+			     &ignored, why);
 		config_problems_fini(&ignored);
 		if (!err)
 			cli_routes_take_split(&r->cli, &split);
@@ -342,6 +307,27 @@ int router_del_route(struct router *r, const char *name, const char *listener, c
 }
 
 /* --- open and close ---------------------------------------------------------------------- */
+
+static int open_tables(struct router *r, bool reset, char **why)
+{
+	int err = datapath_open(r->instance, reset, &r->dp, why);
+
+	if (!err)
+		err = tables_open(r->dp, &r->tables, why);
+	if (err != -EUCLEAN || !reset)
+		return err;
+	log_warn("%s; removing them", *why ? *why : "damaged maps");
+	free(*why);
+	*why = NULL;
+	r->dp = datapath_close(r->dp);
+	err = datapath_unpin(r->instance, why);
+	if (err && err != -ENOTEMPTY)
+		return err;
+	free(*why);
+	*why = NULL;
+	err = datapath_open(r->instance, false, &r->dp, why);
+	return err ? err : tables_open(r->dp, &r->tables, why);
+}
 
 int router_open(const char *instance, bool reset, const struct config *config,
 		struct router **ret_router, char **why)
@@ -360,12 +346,11 @@ int router_open(const char *instance, bool reset, const struct config *config,
 	if (!r)
 		return -ENOMEM;
 	r->instance = strdup(instance);
-	err = r->instance ? datapath_open(instance, reset, &r->dp, why) : -ENOMEM;
-	if (!err)
-		err = tables_open(r->dp, &r->tables);
+	err = r->instance ? open_tables(r, reset, why) : -ENOMEM;
 	if (!err)
 		err = tables_take_cli_routes(r->tables, &r->cli.items, &r->cli.n);
-	/* Adopting maps needs CAP_SYS_ADMIN (BTF by id); no thread that reads from the network does. */
+	/* Adopting maps needs CAP_SYS_ADMIN (BTF by id); threads that read from the network do not.
+	 */
 	if (!err && privileges_drop())
 		log_warn("capabilities that are not needed cannot be given up, keeping them");
 	if (!err)
@@ -386,14 +371,18 @@ int router_open(const char *instance, bool reset, const struct config *config,
 
 struct router *router_close(struct router *r, bool unpin)
 {
+	char *why = NULL;
+
 	if (!r)
 		return NULL;
 	workers_stop(r->workers);
 	access_log_close(r->log);
 	tables_close(r->tables);
 	datapath_close(r->dp);
-	if (unpin)
-		datapath_unpin(r->instance);
+	if (unpin && datapath_unpin(r->instance, &why)) {
+		log_warn("%s", why ? why : "pinned maps could not be removed");
+		free(why);
+	}
 	cli_routes_fini(&r->cli);
 	config_free(r->config);
 	free(r->instance);

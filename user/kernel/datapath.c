@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -23,14 +24,16 @@
 #include <bpf/libbpf.h>
 
 #include "base/cleanup.h"
+#include "base/instance.h"
 #include "base/log.h"
 #include "kernel/layout.h"
 #include "thruway.skel.h"
 
-#define BPFFS		  "/sys/fs/bpf"
-#define INSTANCE_NAME_MAX 64
+#define BPFFS	      "/sys/fs/bpf"
 /* A pin's path: BPFFS, instance, map. */
-#define PIN_PATH_SIZE	  192
+#define PIN_PATH_SIZE 192
+/* Names of maps that are pinned begin so: those of today's object, and of earlier ones. */
+#define PIN_PREFIX    "tw_"
 
 /* Each asking again gives the kernel 64 attempts; a sync rests every few dozen writes. */
 #define DECIDE_CALLS_MAX 1000
@@ -75,13 +78,6 @@ static int print_libbpf(enum libbpf_print_level level, const char *fmt, va_list 
 	return 0;
 }
 
-static bool is_instance_name(const char *name)
-{
-	size_t len = strlen(name);
-
-	return len > 0 && len < INSTANCE_NAME_MAX && name[0] != '.' && !strchr(name, '/');
-}
-
 static void pin_path(char dst[PIN_PATH_SIZE], const char *instance, const char *name)
 {
 	snprintf(dst, PIN_PATH_SIZE, BPFFS "/%s%s%s", instance, *name ? "/" : "", name);
@@ -102,9 +98,10 @@ static int check_kernel(char **ret_why)
 
 	if (uname(&uts) || sscanf(uts.release, "%d.%d", &major, &minor) != 2)
 		return 0; /* unknown: loading will tell */
-	if (major > 6 || (major == 6 && minor >= 1))
+	if (DATAPATH_KERNEL(major, minor) >= DATAPATH_KERNEL_MIN)
 		return 0;
-	return fail(-EOPNOTSUPP, ret_why, "kernel %s is too old: thruway needs Linux 6.1 or later",
+	return fail(-EOPNOTSUPP, ret_why,
+		    "kernel %s is too old: thruway needs " DATAPATH_KERNEL_MIN_TEXT " or later",
 		    uts.release);
 }
 
@@ -122,11 +119,9 @@ static int check_host(const char *instance, char **ret_why)
 {
 	int r;
 
-	if (!is_instance_name(instance))
-		return fail(
-			-EINVAL, ret_why,
-			"instance '%s' is not a name: 1 to %d characters, no '/', no '.' in front",
-			instance, INSTANCE_NAME_MAX - 1);
+	if (!instance_is_valid(instance))
+		return fail(-EINVAL, ret_why, "instance '%s' is not a name: " INSTANCE_EXPECTED,
+			    instance);
 	r = check_kernel(ret_why);
 	if (r)
 		return r;
@@ -213,8 +208,8 @@ static int load_skel(const char *instance, struct thruway_bpf *skel, char **ret_
 	r = thruway_bpf__load(skel);
 	if (!r)
 		return 0;
-	if (is_new)
-		datapath_unpin(instance); /* nothing is there but what the failed load made */
+	if (is_new) /* nothing is there but what the failed load made */
+		(void)datapath_unpin(instance, NULL);
 	if (r == -EPERM)
 		return fail(r, ret_why,
 			    "the kernel refuses BPF: give CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, "
@@ -284,17 +279,18 @@ int datapath_open(const char *instance, bool reset, struct datapath **ret_dp, ch
 	if (!dp)
 		return fail(-ENOMEM, ret_why, "out of memory");
 	r = open_skel(instance, &dp->skel, ret_why);
-	if (r)
-		goto err;
-	if (reset) {
-		r = datapath_unpin(instance);
-		if (r && r != -ENOENT) {
-			fail(r, ret_why, "pinned maps of '%s' cannot be removed: %s", instance,
-			     strerror(-r));
-			goto err;
+	if (!r)
+		r = check_pins(dp->skel, ret_why);
+	if (r == -EEXIST && reset) {
+		free(*ret_why);
+		*ret_why = NULL;
+		r = datapath_unpin(instance, ret_why);
+		if (r == -ENOTEMPTY) { /* what is not ours is not in our way */
+			free(*ret_why);
+			*ret_why = NULL;
+			r = 0;
 		}
 	}
-	r = check_pins(dp->skel, ret_why);
 	if (!r)
 		r = load_skel(instance, dp->skel, ret_why);
 	if (r)
@@ -328,34 +324,58 @@ struct datapath *datapath_close(struct datapath *dp)
 	return NULL;
 }
 
-int datapath_unpin(const char *instance)
+/* Unlink what is ours in @dir; the name of something else goes to @other. 0 or -errno. */
+static int unlink_pins(DIR *dir, char other[NAME_MAX + 1])
 {
-	char root[PIN_PATH_SIZE];
 	struct dirent *entry;
 	int r = 0;
-	DIR *dir;
 
-	if (!is_instance_name(instance))
+	while ((entry = readdir(dir))) {
+		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+			continue;
+		if (strncmp(entry->d_name, PIN_PREFIX, strlen(PIN_PREFIX)) != 0)
+			snprintf(other, NAME_MAX + 1, "%s", entry->d_name);
+		else if (unlinkat(dirfd(dir), entry->d_name, 0) && !r)
+			r = -errno;
+	}
+	return r;
+}
+
+int datapath_unpin(const char *instance, char **ret_why)
+{
+	char root[PIN_PATH_SIZE], other[NAME_MAX + 1] = "", *ignored = NULL;
+	DIR *dir;
+	int r;
+
+	if (!instance_is_valid(instance))
 		return -EINVAL;
 	pin_path(root, instance, "");
 	dir = opendir(root);
 	if (!dir)
 		return -errno;
-	while ((entry = readdir(dir))) {
-		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-			continue;
-		if (unlinkat(dirfd(dir), entry->d_name, 0) && !r)
-			r = -errno;
-	}
+	r = unlink_pins(dir, other);
 	closedir(dir);
-	if (!r && rmdir(root))
-		r = -errno;
+	if (!r && *other)
+		r = fail(-ENOTEMPTY, ret_why ? ret_why : &ignored, "%s holds other pins: %s; left",
+			 root, other);
+	else if (r || rmdir(root))
+		r = fail(r ? r : -errno, ret_why ? ret_why : &ignored, "%s cannot be removed: %s",
+			 root, strerror(r ? -r : errno));
+	free(ignored);
 	return r;
 }
 
 int datapath_map_fd(const struct datapath *dp, const char *name)
 {
 	return bpf_object__find_map_fd_by_name(dp->skel->obj, name);
+}
+
+const char *datapath_map_path(const struct datapath *dp, const char *name)
+{
+	const struct bpf_map *map = bpf_object__find_map_by_name(dp->skel->obj, name);
+	const char *path = map ? bpf_map__pin_path(map) : NULL;
+
+	return path ? path : name;
 }
 
 int datapath_decide(const struct datapath *dp, struct tw_decide *q)

@@ -12,20 +12,31 @@
 
 struct datapath;
 
+/* The oldest kernel that the object is made for. */
+#define DATAPATH_KERNEL(major, minor) ((major)*1000 + (minor))
+#define DATAPATH_KERNEL_MIN	      DATAPATH_KERNEL(6, 1)
+#define DATAPATH_KERNEL_MIN_TEXT      "Linux 6.1"
+
 /*
  * Load the BPF object and pin its maps for @instance, re-using maps of the same layout that are
  * already there (their entries stay). 0, or -errno with one line that says what is wrong and what
  * helps in *@ret_why (to be freed). -EEXIST: pinned maps of another layout stand in the way and
- * @reset is false; with @reset they are removed first.
+ * @reset is false; with @reset they are removed first. Maps that can be adopted stay either way.
  */
 int datapath_open(const char *instance, bool reset, struct datapath **ret_dp, char **ret_why);
 /* Close file descriptors and mappings; pins stay. Accepts NULL, returns NULL. */
 struct datapath *datapath_close(struct datapath *dp);
-/* Remove every pin of @instance. 0, -ENOENT if there is none, or -errno. */
-int datapath_unpin(const char *instance);
+/*
+ * Remove every pin of @instance and its directory; what others pinned there stays. 0, -ENOENT if
+ * there is no such directory, or -errno, then perhaps with one line in *@ret_why (to be freed;
+ * @ret_why may be NULL): -ENOTEMPTY if something of others is left and nothing of ours.
+ */
+int datapath_unpin(const char *instance, char **ret_why);
 
 /* File descriptors of maps, lent. */
 int datapath_map_fd(const struct datapath *dp, const char *name);
+/* Where a map is pinned, for messages; lent. */
+const char *datapath_map_path(const struct datapath *dp, const char *name);
 
 /*
  * Ask tw_decide. @q's in part is filled, its out part is written. Any thread, each with its own

@@ -14,55 +14,56 @@
 /* Types of map keys and values nest a few levels; deeper is not ours. */
 #define LAYOUT_DEPTH_MAX 16
 
-struct side {
+struct type_ref {
 	const struct btf *btf;
 	uint32_t id;
 };
 
-static const struct btf_type *side_type(struct side *side)
+static const struct btf_type *ref_type(struct type_ref *ref)
 {
-	const struct btf_type *type = btf__type_by_id(side->btf, side->id);
+	const struct btf_type *type = btf__type_by_id(ref->btf, ref->id);
 
 	while (type && (btf_is_mod(type) || btf_is_typedef(type))) {
-		side->id = type->type;
-		type = btf__type_by_id(side->btf, side->id);
+		ref->id = type->type;
+		type = btf__type_by_id(ref->btf, ref->id);
 	}
 	return type;
 }
 
-static const char *side_name(const struct side *side, uint32_t offset)
+static const char *ref_name(const struct type_ref *ref, uint32_t offset)
 {
-	const char *name = btf__name_by_offset(side->btf, offset);
+	const char *name = btf__name_by_offset(ref->btf, offset);
 
 	return name ? name : "";
 }
 
-static bool types_equal(struct side a, struct side b, int depth);
+static bool types_equal(struct type_ref a, struct type_ref b, int depth);
 
-static bool members_equal(struct side a, const struct btf_type *ta, struct side b,
+static bool members_equal(struct type_ref a, const struct btf_type *ta, struct type_ref b,
 			  const struct btf_type *tb, int depth)
 {
 	const struct btf_member *ma = btf_members(ta), *mb = btf_members(tb);
 
 	for (unsigned int i = 0; i < btf_vlen(ta); i++, ma++, mb++) {
-		struct side fa = {a.btf, ma->type}, fb = {b.btf, mb->type};
+		struct type_ref fa = {a.btf, ma->type}, fb = {b.btf, mb->type};
 
 		if (ma->offset != mb->offset ||
-		    strcmp(side_name(&a, ma->name_off), side_name(&b, mb->name_off)) != 0 ||
+		    strcmp(ref_name(&a, ma->name_off), ref_name(&b, mb->name_off)) != 0 ||
 		    !types_equal(fa, fb, depth + 1))
 			return false;
 	}
 	return true;
 }
 
-static bool types_equal(struct side a, struct side b, int depth)
+static bool types_equal(struct type_ref a, struct type_ref b, int depth)
 {
-	const struct btf_type *ta = side_type(&a), *tb = side_type(&b);
+	const struct btf_type *ta = ref_type(&a), *tb = ref_type(&b);
 
 	if (!ta || !tb || depth > LAYOUT_DEPTH_MAX || btf_kind(ta) != btf_kind(tb))
 		return false;
 	if (btf_is_array(ta)) {
-		struct side ea = {a.btf, btf_array(ta)->type}, eb = {b.btf, btf_array(tb)->type};
+		struct type_ref ea = {a.btf, btf_array(ta)->type},
+				eb = {b.btf, btf_array(tb)->type};
 
 		return btf_array(ta)->nelems == btf_array(tb)->nelems &&
 		       types_equal(ea, eb, depth + 1);
@@ -77,10 +78,10 @@ static bool types_equal(struct side a, struct side b, int depth)
 static bool btf_matches(const struct bpf_map_info *info, const struct btf *pinned,
 			const struct bpf_map *map, const struct btf *ours)
 {
-	struct side keys[2] = {{pinned, info->btf_key_type_id},
-			       {ours, bpf_map__btf_key_type_id(map)}};
-	struct side values[2] = {{pinned, info->btf_value_type_id},
-				 {ours, bpf_map__btf_value_type_id(map)}};
+	struct type_ref keys[2] = {{pinned, info->btf_key_type_id},
+				   {ours, bpf_map__btf_key_type_id(map)}};
+	struct type_ref values[2] = {{pinned, info->btf_value_type_id},
+				     {ours, bpf_map__btf_value_type_id(map)}};
 
 	return types_equal(keys[0], keys[1], 0) && types_equal(values[0], values[1], 0);
 }

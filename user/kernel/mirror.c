@@ -16,6 +16,8 @@
 
 #include <bpf/bpf.h>
 
+#include "model/table.h"
+
 /*
  * A look-up that meets a write starts over; writes without a pause could hold it up for as long as
  * they last. 64 attempts (bpf/decide.bpf.h) take longer than these writes.
@@ -73,21 +75,6 @@ static int delete_visible(struct mirror *m, int fd, const void *key)
 
 /* --- finding ----------------------------------------------------------------------------- */
 
-static uint32_t hash_text(uint32_t seed, const char *text)
-{
-	return index_hash(seed, text, strlen(text));
-}
-
-static uint32_t route_hash(uint32_t owner, const char *name, const char *listener, const char *alpn)
-{
-	return hash_text(hash_text(hash_text(owner, name), listener), alpn);
-}
-
-static uint32_t name_hash(uint32_t bind, uint32_t alpn, const char *pattern)
-{
-	return hash_text(bind * 2048 + alpn, pattern);
-}
-
 uint32_t mirror_find_bind(const struct mirror *m, const struct tw_bind_key *key)
 {
 	for (size_t i = 0; i < m->n_binds; i++)
@@ -100,7 +87,7 @@ uint32_t mirror_find_listener(const struct mirror *m, const char *name)
 {
 	uint32_t at = INDEX_START, id;
 
-	while ((id = index_next(&m->by_listener, hash_text(0, name), &at)) != INDEX_NONE)
+	while ((id = index_next(&m->by_listener, index_hash_text(0, name), &at)) != INDEX_NONE)
 		if (!strcmp(m->listeners[id]->name, name))
 			return id;
 	return 0;
@@ -110,7 +97,7 @@ uint32_t mirror_find_alpn(const struct mirror *m, const char *protocol)
 {
 	uint32_t at = INDEX_START, id;
 
-	while ((id = index_next(&m->by_alpn, hash_text(0, protocol), &at)) != INDEX_NONE)
+	while ((id = index_next(&m->by_alpn, index_hash_text(0, protocol), &at)) != INDEX_NONE)
 		if (!strcmp(m->alpns[id]->protocol, protocol))
 			return id;
 	return 0;
@@ -119,7 +106,7 @@ uint32_t mirror_find_alpn(const struct mirror *m, const char *protocol)
 uint32_t mirror_find_route(const struct mirror *m, uint32_t owner, const char *name,
 			   const char *listener, const char *alpn)
 {
-	uint32_t hash = route_hash(owner, name, listener, alpn), at = INDEX_START, id;
+	uint32_t hash = table_route_hash(owner, name, listener, alpn), at = INDEX_START, id;
 
 	while ((id = index_next(&m->by_route, hash, &at)) != INDEX_NONE) {
 		const struct tw_route *route = &m->routes[id]->value;
@@ -135,7 +122,7 @@ uint32_t mirror_find_backend(const struct mirror *m, const char *text)
 {
 	uint32_t at = INDEX_START, id;
 
-	while ((id = index_next(&m->by_backend, hash_text(0, text), &at)) != INDEX_NONE)
+	while ((id = index_next(&m->by_backend, index_hash_text(0, text), &at)) != INDEX_NONE)
 		if (!strcmp(m->backends[id]->text, text))
 			return id;
 	return 0;
@@ -145,7 +132,8 @@ uint32_t mirror_find_name(const struct mirror *m, uint32_t bind, uint32_t alpn, 
 {
 	uint32_t at = INDEX_START, i;
 
-	while ((i = index_next(&m->by_name, name_hash(bind, alpn, pattern), &at)) != INDEX_NONE)
+	while ((i = index_next(&m->by_name, table_name_hash(bind, alpn, pattern), &at)) !=
+	       INDEX_NONE)
 		if (m->names[i].bind == bind && m->names[i].alpn == alpn &&
 		    !strcmp(m->names[i].pattern, pattern))
 			return i;
@@ -245,7 +233,7 @@ int mirror_put_listener(struct mirror *m, const struct tw_listener *value)
 		return r;
 	}
 	is = malloc(sizeof(*is));
-	if (!is || index_add(&m->by_listener, hash_text(0, value->name), value->id)) {
+	if (!is || index_add(&m->by_listener, index_hash_text(0, value->name), value->id)) {
 		free(is);
 		return -ENOMEM;
 	}
@@ -261,7 +249,7 @@ int mirror_del_listener(struct mirror *m, uint32_t id)
 
 	if (r)
 		return r;
-	index_remove(&m->by_listener, hash_text(0, m->listeners[id]->name), id);
+	index_remove(&m->by_listener, index_hash_text(0, m->listeners[id]->name), id);
 	free(m->listeners[id]);
 	m->listeners[id] = NULL;
 	ids_give(&m->listener_ids, id);
@@ -272,7 +260,7 @@ int mirror_put_alpn(struct mirror *m, uint32_t id, const char *protocol)
 {
 	struct tw_alpn_key *key = calloc(1, sizeof(*key));
 
-	if (!key || index_add(&m->by_alpn, hash_text(0, protocol), id)) {
+	if (!key || index_add(&m->by_alpn, index_hash_text(0, protocol), id)) {
 		free(key);
 		return -ENOMEM;
 	}
@@ -287,7 +275,7 @@ int mirror_del_alpn(struct mirror *m, uint32_t id)
 
 	if (r)
 		return r;
-	index_remove(&m->by_alpn, hash_text(0, m->alpns[id]->protocol), id);
+	index_remove(&m->by_alpn, index_hash_text(0, m->alpns[id]->protocol), id);
 	free(m->alpns[id]);
 	m->alpns[id] = NULL;
 	ids_give(&m->alpn_ids, id);
@@ -306,7 +294,7 @@ int mirror_put_backend(struct mirror *m, const struct tw_backend *value)
 		return r;
 	}
 	is = malloc(sizeof(*is));
-	if (!is || index_add(&m->by_backend, hash_text(0, value->text), value->id)) {
+	if (!is || index_add(&m->by_backend, index_hash_text(0, value->text), value->id)) {
 		free(is);
 		return -ENOMEM;
 	}
@@ -322,7 +310,7 @@ int mirror_del_backend(struct mirror *m, uint32_t id)
 
 	if (r)
 		return r;
-	index_remove(&m->by_backend, hash_text(0, m->backends[id]->text), id);
+	index_remove(&m->by_backend, index_hash_text(0, m->backends[id]->text), id);
 	free(m->backends[id]);
 	m->backends[id] = NULL;
 	ids_give(&m->backend_ids, id);
@@ -389,7 +377,7 @@ int mirror_add_name(struct mirror *m, uint32_t bind, uint32_t alpn, const char *
 		place = m->names_size;
 	}
 	copy = strdup(pattern);
-	if (!copy || index_add(&m->by_name, name_hash(bind, alpn, pattern), place)) {
+	if (!copy || index_add(&m->by_name, table_name_hash(bind, alpn, pattern), place)) {
 		free(copy);
 		return -ENOMEM;
 	}
@@ -446,7 +434,7 @@ int mirror_del_name(struct mirror *m, uint32_t place)
 	if (r)
 		return r;
 	unlink_name(m, place);
-	index_remove(&m->by_name, name_hash(name->bind, name->alpn, name->pattern), place);
+	index_remove(&m->by_name, table_name_hash(name->bind, name->alpn, name->pattern), place);
 	free(name->pattern);
 	name->pattern = NULL;
 	name->next = m->free_name;
@@ -471,6 +459,7 @@ int mirror_add_set(struct mirror *m, const struct tw_slot *slots, uint32_t n, ui
 		r = write_hidden(m->slots_fd, &key, &slots[key.index]);
 		if (r)
 			return r;
+		m->n_slots++;
 	}
 	*ret_set = key.set;
 	return 0;
@@ -481,8 +470,10 @@ int mirror_del_set(struct mirror *m, uint32_t set, uint32_t n)
 	struct tw_slot_key key = {.set = set};
 	int r = 0;
 
-	for (; set && key.index < n && !r; key.index++)
+	for (; set && key.index < n && !r; key.index++) {
 		r = delete_hidden(m->slots_fd, &key);
+		m->n_slots -= !r && m->n_slots;
+	}
 	return r;
 }
 
@@ -502,7 +493,7 @@ static int copy_slots(const struct tw_slot *slots, uint32_t n, struct tw_slot **
 
 int mirror_add_route(struct mirror *m, const struct tw_route *value, struct tw_slot *slots)
 {
-	uint32_t hash = route_hash(value->owner, value->name, value->listener, value->alpn);
+	uint32_t hash = table_route_hash(value->owner, value->name, value->listener, value->alpn);
 	struct mirror_route *route = malloc(sizeof(*route));
 
 	if (!route || index_add(&m->by_route, hash, value->id)) {
@@ -551,7 +542,7 @@ int mirror_del_route(struct mirror *m, uint32_t id)
 	if (r)
 		return r;
 	index_remove(&m->by_route,
-		     route_hash(value->owner, value->name, value->listener, value->alpn), id);
+		     table_route_hash(value->owner, value->name, value->listener, value->alpn), id);
 	free(route->slots);
 	free(route);
 	m->routes[id] = NULL;

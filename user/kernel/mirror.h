@@ -26,6 +26,13 @@ struct mirror_name {
 	uint32_t seen;	     /* by which sync it was last wanted */
 };
 
+/* In tw_routes, left by a sync that did not end (see sync.c), with a set that no route has. */
+struct mirror_spare {
+	uint32_t key;
+	uint32_t set; /* 0 = none, or a route has it by now */
+	uint32_t backends;
+};
+
 struct mirror {
 	struct datapath *dp;
 	int binds_fd, bind_keys_fd, listeners_fd, names_fd, alpns_fd, routes_fd, slots_fd,
@@ -45,16 +52,20 @@ struct mirror {
 	struct index by_listener, by_route, by_backend, by_name, by_alpn;
 
 	uint32_t last_set;
-	uint32_t *spare_keys; /* in tw_routes: left by a sync that did not end (see sync.c) */
-	size_t n_spare_keys;
+	size_t n_slots; /* entries in tw_slots */
+	struct mirror_spare *spares;
+	size_t n_spares;
 	uint32_t stamp;		/* number of the last sync */
 	bool is_stale;		/* a write failed: the maps may hold something else */
 	unsigned int n_visible; /* writes that look-ups have to notice */
 	bool is_live;		/* somebody may be looking up: rest between writes */
 };
 
-/* Read all maps into @m, which holds nothing yet. 0 or -errno. */
-int mirror_read(struct mirror *m, struct datapath *dp);
+/*
+ * Read all maps into @m, which holds nothing yet. 0 or -errno, then with the name of the map in
+ * *@ret_map (NULL = it was none of them); -EUCLEAN: an entry in it is none of ours.
+ */
+int mirror_read(struct mirror *m, struct datapath *dp, const char **ret_map);
 void mirror_fini(struct mirror *m);
 
 /* In memory only: for reading, and as the first half of a write. mirror_add_route() takes @slots.

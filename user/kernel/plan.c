@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define PLAN_RANK_EXACT 1000
+#include "kernel/room.h"
 
 /* --- values -------------------------------------------------------------------------------- */
 
@@ -186,26 +186,34 @@ static bool find_route_ids(struct plan *plan)
 
 static int find_ids(struct plan *plan, struct config_problems *problems)
 {
-	const char *what = NULL;
-
 	if (!find_bind_ids(plan))
-		what = "listening addresses";
-	else if (!find_listener_ids(plan))
-		what = "listeners";
-	else if (!find_alpn_ids(plan))
-		what = "ALPN protocols";
-	else if (!find_backend_ids(plan))
-		what = "backends";
-	else if (!find_route_ids(plan))
-		what = "routes";
-	if (!what)
-		return 0;
-	config_problem_add(
-		problems, NULL, false,
-		"no room for so many new %s at once: those that go keep their places until "
-		"the change is made and their connections have ended; remove some first",
-		what);
-	return -ENOSPC;
+		return room_refuse(problems, "listening addresses", TW_BINDS_MAX - 1);
+	if (!find_listener_ids(plan))
+		return room_refuse(problems, "listeners", TW_LISTENERS_MAX - 1);
+	if (!find_alpn_ids(plan))
+		return room_refuse(problems, "ALPN protocols", TW_ALPNS_MAX - 1);
+	if (!find_backend_ids(plan))
+		return room_refuse(problems, "backends", TW_BACKENDS_MAX - 1);
+	if (!find_route_ids(plan))
+		return room_refuse(problems, "routes", TW_ROUTES_MAX - 1);
+	return 0;
+}
+
+/* After the comparison, which tells the routes that need one. */
+static int find_spare_keys(struct plan *plan, struct config_problems *problems)
+{
+	for (size_t i = 0; i < plan->t->n_routes; i++) {
+		struct plan_item *item = &plan->routes[i];
+
+		if (item->state != PLAN_MOVED)
+			continue;
+		item->key = mirror_take_route_id(plan->m);
+		if (!item->key)
+			return room_refuse(problems,
+					   "routes that change names and backends at once",
+					   TW_ROUTES_MAX - 1);
+	}
+	return 0;
 }
 
 /* --- comparison ---------------------------------------------------------------------------- */
@@ -301,7 +309,7 @@ static int compare_names(struct plan *plan)
 /* Of two patterns that match one name, the more specific ranks higher; so does one with ALPN. */
 static uint32_t rank_of(const char *pattern, uint32_t alpn)
 {
-	return 2 * (pattern[0] == '*' ? (uint32_t)strlen(pattern) : PLAN_RANK_EXACT) + !!alpn;
+	return 2 * table_rank(pattern) + !!alpn;
 }
 
 static int by_rank_falling(const void *a, const void *b, void *arg)
@@ -357,7 +365,7 @@ static int allocate(struct plan *plan)
 	plan->names = calloc(t->n_names + 1, sizeof(*plan->names));
 	plan->is_bind = calloc(TW_BINDS_MAX, sizeof(bool));
 	plan->is_listener = calloc(TW_LISTENERS_MAX, sizeof(bool));
-	plan->is_alpn = calloc(TW_ALPNS_MAX + 1, sizeof(bool));
+	plan->is_alpn = calloc(TW_ALPNS_MAX, sizeof(bool));
 	plan->is_route = calloc(TW_ROUTES_MAX, sizeof(bool));
 	plan->is_backend = calloc(TW_BACKENDS_MAX, sizeof(bool));
 	plan->has_moved_names = calloc(TW_ROUTES_MAX, sizeof(bool));
@@ -383,8 +391,12 @@ int plan_make(struct plan *plan, struct mirror *m, const struct table *table, ui
 	if (!r) {
 		compare_routes(plan, slots);
 		compare_listeners(plan);
-		r = order_names(plan);
+		r = find_spare_keys(plan, problems);
 	}
+	if (!r)
+		r = order_names(plan);
+	if (!r)
+		r = room_make(plan, problems);
 	free(slots);
 	if (r) {
 		plan_drop(plan);
@@ -402,6 +414,10 @@ static void drop_ids(struct ids *ids, const struct plan_item *items, size_t n)
 
 void plan_drop(struct plan *plan)
 {
+	for (size_t i = plan->routes ? plan->t->n_routes : 0; i-- > 0;)
+		if (plan->routes[i].state == PLAN_MOVED && plan->routes[i].key &&
+		    plan->routes[i].key != plan->routes[i].id)
+			ids_untake(&plan->m->route_ids, plan->routes[i].key);
 	drop_ids(&plan->m->bind_ids, plan->binds, plan->t->n_binds);
 	drop_ids(&plan->m->listener_ids, plan->listeners, plan->t->n_listeners);
 	drop_ids(&plan->m->alpn_ids, plan->alpns, plan->t->n_alpns);
@@ -419,6 +435,7 @@ void plan_fini(struct plan *plan)
 	free(plan->names);
 	free(plan->writes);
 	free(plan->gone);
+	free(plan->early_routes);
 	free(plan->is_bind);
 	free(plan->is_listener);
 	free(plan->is_alpn);

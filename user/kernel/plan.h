@@ -19,7 +19,7 @@ enum plan_state {
 /* One thing of the model; its number in the model's array is the number here. */
 struct plan_item {
 	uint32_t id;
-	uint32_t key; /* routes: what names lead to while the sync runs; else the id */
+	uint32_t key; /* routes: what names lead to while the sync runs (a spare one if moved) */
 	enum plan_state state;
 };
 
@@ -37,6 +37,10 @@ struct plan {
 	size_t n_writes;
 	uint32_t *gone; /* places of names to remove, the least specific first */
 	size_t n_gone;
+	/* The first n_early of gone, then these routes, make room before anything is added. */
+	size_t n_early;
+	uint32_t *early_routes; /* ids */
+	size_t n_early_routes;
 	/* By id: wanted by the model. */
 	bool *is_listener, *is_alpn, *is_route, *is_backend;
 	bool *is_bind;

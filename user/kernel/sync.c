@@ -18,6 +18,10 @@
  * itself is written, its names are led back to it, and the spare key is free again. Counters are
  * those of tw_route.id all the time.
  *
+ * A changed route has its new set only from just before it is switched, and its old one until just
+ * after; so a change of all routes needs room for one set. Where old and new names do not fit into
+ * the maps together, what may go early goes before step 1 (room.c).
+ *
  * Two protocols of one name that change together are two writes; a client that offers both may meet
  * the one new and the other old.
  */
@@ -33,8 +37,29 @@ struct sync {
 	struct plan plan;
 	struct mirror *m;
 	struct tw_slot *slots; /* room for one route's */
-	uint32_t *sets;	       /* new set of each changed or new route */
+	uint32_t *sets;	       /* new set of each route that moved */
 };
+
+/* --- room, before step 1 ------------------------------------------------------------------ */
+
+static int remove_route(struct sync *s, uint32_t id)
+{
+	uint32_t set = s->m->routes[id]->value.set, n = s->m->routes[id]->value.backends;
+	int r = mirror_del_route(s->m, id);
+
+	return r ? r : mirror_del_set(s->m, set, n);
+}
+
+static int remove_early(struct sync *s)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < s->plan.n_early && !r; i++)
+		r = mirror_del_name(s->m, s->plan.gone[i]);
+	for (size_t i = 0; i < s->plan.n_early_routes && !r; i++)
+		r = remove_route(s, s->plan.early_routes[i]);
+	return r;
+}
 
 /* --- step 1 ------------------------------------------------------------------------------ */
 
@@ -64,23 +89,25 @@ static int add_alpns(struct sync *s)
 	return r;
 }
 
+/* What route number @i is to be, with a new set. */
+static int make_route(struct sync *s, size_t i, struct tw_route *ret_value)
+{
+	plan_route(&s->plan, i, ret_value, s->slots);
+	return mirror_add_set(s->m, s->slots, ret_value->backends, &ret_value->set);
+}
+
 static int prepare_route(struct sync *s, size_t i)
 {
-	struct plan_item *item = &s->plan.routes[i];
+	const struct plan_item *item = &s->plan.routes[i];
 	struct tw_route value;
-	int r;
+	int r = make_route(s, i, &value);
 
-	plan_route(&s->plan, i, &value, s->slots);
-	r = mirror_add_set(s->m, s->slots, value.backends, &s->sets[i]);
 	if (r)
 		return r;
-	value.set = s->sets[i];
 	if (item->state == PLAN_NEW)
 		return mirror_put_route(s->m, &value, s->slots);
-	if (item->state != PLAN_MOVED)
-		return 0;
-	item->key = mirror_take_route_id(s->m);
-	return item->key ? mirror_put_spare(s->m, item->key, &value) : -ENOSPC;
+	s->sets[i] = value.set;
+	return mirror_put_spare(s->m, item->key, &value);
 }
 
 static int prepare_routes(struct sync *s)
@@ -88,7 +115,7 @@ static int prepare_routes(struct sync *s)
 	int r = 0;
 
 	for (size_t i = 0; i < s->plan.t->n_routes && !r; i++)
-		if (s->plan.routes[i].state != PLAN_SAME)
+		if (s->plan.routes[i].state == PLAN_NEW || s->plan.routes[i].state == PLAN_MOVED)
 			r = prepare_route(s, i);
 	return r;
 }
@@ -214,11 +241,16 @@ static int switch_route(struct sync *s, size_t i)
 	uint32_t id = s->plan.routes[i].id;
 	uint32_t old_set = s->m->routes[id]->value.set, old_n = s->m->routes[id]->value.backends;
 	struct tw_route value;
-	int r;
+	int r = 0;
 
-	plan_route(&s->plan, i, &value, s->slots);
-	value.set = s->sets[i];
-	r = mirror_put_route(s->m, &value, s->slots);
+	if (s->plan.routes[i].state == PLAN_MOVED) {
+		plan_route(&s->plan, i, &value, s->slots);
+		value.set = s->sets[i];
+	} else {
+		r = make_route(s, i, &value);
+	}
+	if (!r)
+		r = mirror_put_route(s->m, &value, s->slots);
 	return r ? r : mirror_del_set(s->m, old_set, old_n);
 }
 
@@ -243,7 +275,7 @@ static int remove_names(struct sync *s)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < s->plan.n_gone && !r; i++)
+	for (size_t i = s->plan.n_early; i < s->plan.n_gone && !r; i++)
 		r = mirror_del_name(s->m, s->plan.gone[i]);
 	return r;
 }
@@ -269,12 +301,11 @@ static int settle_moved(struct sync *s)
 	return r;
 }
 
-static int remove_route(struct sync *s, uint32_t id)
+static int remove_spare(struct mirror *m, const struct mirror_spare *spare)
 {
-	uint32_t set = s->m->routes[id]->value.set, n = s->m->routes[id]->value.backends;
-	int r = mirror_del_route(s->m, id);
+	int r = mirror_del_spare(m, spare->key);
 
-	return r ? r : mirror_del_set(s->m, set, n);
+	return r ? r : mirror_del_set(m, spare->set, spare->backends);
 }
 
 static int remove_rest(struct sync *s)
@@ -288,12 +319,12 @@ static int remove_rest(struct sync *s)
 	for (uint32_t id = 1; id < TW_ROUTES_MAX && !r; id++)
 		if (m->routes[id] && !s->plan.is_route[id])
 			r = remove_route(s, id);
-	for (; m->n_spare_keys && !r; m->n_spare_keys--)
-		r = mirror_del_spare(m, m->spare_keys[m->n_spare_keys - 1]);
+	for (; m->n_spares && !r; m->n_spares--)
+		r = remove_spare(m, &m->spares[m->n_spares - 1]);
 	for (uint32_t id = 1; id < TW_BACKENDS_MAX && !r; id++)
 		if (m->backends[id] && !s->plan.is_backend[id])
 			r = mirror_del_backend(m, id);
-	for (uint32_t id = 1; id <= TW_ALPNS_MAX && !r; id++)
+	for (uint32_t id = 1; id < TW_ALPNS_MAX && !r; id++)
 		if (m->alpns[id] && !s->plan.is_alpn[id])
 			r = mirror_del_alpn(m, id);
 	return r;
@@ -301,16 +332,18 @@ static int remove_rest(struct sync *s)
 
 static int carry_out(struct sync *s)
 {
-	int r = add_backends(s);
+	int r = remove_binds(s);
 
+	if (!r)
+		r = remove_early(s);
+	if (!r)
+		r = add_backends(s);
 	if (!r)
 		r = add_alpns(s);
 	if (!r)
 		r = prepare_routes(s);
 	if (!r)
 		r = prepare_listeners(s);
-	if (!r)
-		r = remove_binds(s);
 	if (!r)
 		r = widen_binds(s);
 	if (!r)
@@ -423,6 +456,11 @@ int sync_table(struct mirror *m, const struct table *table, bool dry_run,
 		m->is_stale = true;
 		r = carry_out(&s);
 		m->is_stale = r != 0;
+		if (r)
+			config_problem_add(problems, NULL, false,
+					   "a map could not be written (%s): part of the change is "
+					   "in force, the next change or reload makes it whole",
+					   strerror(-r));
 	}
 	plan_fini(&s.plan);
 out:

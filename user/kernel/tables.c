@@ -7,6 +7,7 @@
 #include "kernel/tables.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,16 +20,39 @@ struct tables {
 	struct mirror mirror;
 };
 
-int tables_open(struct datapath *dp, struct tables **ret_tables)
+/* One line about a map that could not be read; NULL when memory ran out. */
+static char *read_error(const struct datapath *dp, const char *map, int err)
+{
+	char *text;
+	int n;
+
+	if (!map)
+		return NULL;
+	if (err == -EUCLEAN)
+		n = asprintf(&text,
+			     "%s holds what thruway does not write there: --reset removes all "
+			     "pinned maps (routes added with 'thruway route add' and all counters "
+			     "are lost)",
+			     datapath_map_path(dp, map));
+	else
+		n = asprintf(&text, "%s cannot be read: %s", datapath_map_path(dp, map),
+			     strerror(-err));
+	return n < 0 ? NULL : text;
+}
+
+int tables_open(struct datapath *dp, struct tables **ret_tables, char **ret_why)
 {
 	struct tables *tables = calloc(1, sizeof(*tables));
+	const char *map = NULL;
 	int r;
 
+	*ret_why = NULL;
 	if (!tables)
 		return -ENOMEM;
 	tables->dp = dp;
-	r = mirror_read(&tables->mirror, dp);
+	r = mirror_read(&tables->mirror, dp, &map);
 	if (r) {
+		*ret_why = read_error(dp, map, r);
 		free(tables);
 		return r;
 	}
@@ -46,32 +70,43 @@ struct tables *tables_close(struct tables *tables)
 }
 
 /* After a write that failed, what the maps hold is known by reading them only. */
-static int read_again(struct tables *tables)
+static int read_again(struct tables *tables, struct config_problems *problems)
 {
 	struct mirror fresh;
-	int r = mirror_read(&fresh, tables->dp);
+	const char *map;
+	char *why;
+	int r = mirror_read(&fresh, tables->dp, &map);
 
-	if (r)
+	if (r) {
+		why = read_error(tables->dp, map, r);
+		config_problem_add(problems, NULL, false, "%s", why ? why : strerror(-r));
+		free(why);
 		return r;
+	}
 	mirror_fini(&tables->mirror);
 	tables->mirror = fresh;
 	return 0;
 }
 
 int tables_sync(struct tables *tables, const struct config *file, const struct config_route *cli,
-		size_t n_cli, bool dry_run, struct tables_changes *ret_changes,
+		size_t n_cli, enum tables_mode mode, struct tables_changes *ret_changes,
 		struct config_problems *problems)
 {
 	struct tables_changes changes = {};
+	size_t n_errors = problems->n_errors;
 	struct table *table;
 	int r;
 
-	r = tables->mirror.is_stale ? read_again(tables) : 0;
+	r = tables->mirror.is_stale ? read_again(tables, problems) : 0;
 	if (!r)
 		r = table_build(file, cli, n_cli, problems, &table);
 	if (r)
 		return r;
-	r = sync_table(&tables->mirror, table, dry_run, ret_changes ? &changes : NULL, problems);
+	if (mode == TABLES_STRICT && problems->n_errors > n_errors)
+		r = -EINVAL;
+	else
+		r = sync_table(&tables->mirror, table, mode == TABLES_DRY_RUN,
+			       ret_changes ? &changes : NULL, problems);
 	table_free(table);
 	if (r) {
 		tables_changes_fini(&changes);

@@ -28,22 +28,36 @@ struct tables_changes {
 };
 void tables_changes_fini(struct tables_changes *changes);
 
-/* Read what the pinned maps hold. The CLI's routes found there: tables_cli_routes(). */
-int tables_open(struct datapath *dp, struct tables **ret_tables);
+/*
+ * Read what the pinned maps hold. The CLI's routes found there: tables_take_cli_routes(). 0, or
+ * -errno with one line in *@ret_why (to be freed; NULL = none): -EUCLEAN if a map holds what cannot
+ * be, which only datapath_unpin() helps against.
+ */
+int tables_open(struct datapath *dp, struct tables **ret_tables, char **ret_why);
 struct tables *tables_close(struct tables *tables);
+
+enum tables_mode {
+	TABLES_DRY_RUN, /* nothing is written */
+	TABLES_LENIENT, /* what cannot be taken is left out */
+	TABLES_STRICT,	/* if something cannot be taken: -EINVAL, and nothing is written */
+};
 
 /*
  * Make the maps hold the listeners and routes of @file and the @n_cli routes of the CLI, changing
  * only what differs; each change is one atomic map write, in an order in which every look-up in
  * between finds the old route or the new one. A route that cannot be taken (no such listener, name
  * already taken by an earlier route of the same specificity, table full) is left out alone and
- * reported in @problems; a route of the CLI then stays in tw_routes without a name, and has it
- * again when nobody else does. Routes are known by owner, name and, where they are for one only,
- * listener and ALPN protocol. @ret_changes may be NULL and is written on success only. 0 or -errno;
- * with @dry_run nothing is written.
+ * reported in @problems. That is an error, but of a route without pos.file (the CLI's, taken long
+ * ago) a warning, which counts in no mode: it stays in tw_routes without a name, and has it again
+ * when nobody else does. Routes are known by owner, name and, where they are for one only, listener
+ * and ALPN protocol. @ret_changes may be NULL and is written on success only.
+ *
+ * 0 or -errno. Where old and new do not fit into the maps at once, -ENOSPC and a problem that says
+ * which limit it is; nothing was written. Where a write failed, part of the change is in force, and
+ * a problem says so; the next sync makes it whole.
  */
 int tables_sync(struct tables *tables, const struct config *file, const struct config_route *cli,
-		size_t n_cli, bool dry_run, struct tables_changes *ret_changes,
+		size_t n_cli, enum tables_mode mode, struct tables_changes *ret_changes,
 		struct config_problems *problems);
 
 /* Routes of owner CLI found in the pinned maps at open, for the caller to keep (array and fields

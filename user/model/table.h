@@ -81,8 +81,9 @@ struct table {
 /*
  * Resolve @file and the CLI's routes. What cannot be taken is left out alone and reported in
  * @problems: a listener, a route, or one name of a route. A CLI route stays in the table even
- * without a name, so that it has its name again when nobody else does. 0 or -ENOMEM; the table
- * points into @file and @cli.
+ * without a name, so that it has its name again when nobody else does; of a route whose position
+ * is in no file that is a warning, else an error. 0 or -ENOMEM; the table points into @file and
+ * @cli.
  */
 int table_build(const struct config *file, const struct config_route *cli, size_t n_cli,
 		struct config_problems *problems, struct table **ret_table);
@@ -90,5 +91,10 @@ struct table *table_free(struct table *table); /* accepts NULL, returns NULL */
 
 /* Does @pattern ("a.b", "*.b", "*") match every name that @name matches? */
 bool table_covers(const char *pattern, const char *name);
+/* Of two patterns that match one name, the more specific ranks higher. */
+uint32_t table_rank(const char *pattern);
+/* Hashes of what a route and a name are known by. */
+uint32_t table_route_hash(uint32_t owner, const char *name, const char *listener, const char *alpn);
+uint32_t table_name_hash(uint32_t bind, uint32_t alpn, const char *pattern);
 
 #endif
