@@ -24,7 +24,7 @@
 #define TW_BACKENDS_MAX	      65536  /* backend ids 1 .. TW_BACKENDS_MAX - 1; 0 means none */
 #define TW_NAMES_MAX	      1048576
 #define TW_SLOTS_MAX	      1048576
-#define TW_ALPNS_MAX	      1024   /* ALPN ids 1 .. TW_ALPNS_MAX - 1; 0 means any */
+#define TW_ALPNS_MAX	      1024 /* ALPN ids 1 .. TW_ALPNS_MAX - 1; 0 means any */
 /* Backends of one route. */
 #define TW_ROUTE_BACKENDS_MAX 1024
 /* Weight of one backend, as in the Gateway API. */

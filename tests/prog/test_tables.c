@@ -38,8 +38,8 @@ static void assert_changes(struct rig *rig, const char *yaml, enum tables_mode m
 	struct config *config = rig_config(yaml);
 	struct tables_changes changes = {};
 
-	assert_int_equal(
-		tables_sync(rig->tables, config, NULL, 0, mode, &changes, &rig->problems), 0);
+	assert_int_equal(tables_sync(rig->tables, config, NULL, 0, mode, &changes, &rig->problems),
+			 0);
 	assert_string_equal(changes_text(&changes), expected);
 	tables_changes_fini(&changes);
 	config_free(config);
@@ -61,7 +61,8 @@ static void dry_run_says_what_changes_and_changes_nothing(void **state)
 	assert_changes(rig, one_route, TABLES_STRICT,
 		       "+listener tls\n+route r\n+name a.net\n+backend " A "\n");
 	rig_assert_answer(rig, "a.net", A);
-	assert_changes(rig, other_backend, TABLES_DRY_RUN, "~route r\n+backend " B "\n-backend " A "\n");
+	assert_changes(rig, other_backend, TABLES_DRY_RUN,
+		       "~route r\n+backend " B "\n-backend " A "\n");
 	rig_assert_answer(rig, "a.net", A);
 	assert_int_equal(rig_route_id(rig, "r"), 1);
 }
@@ -215,7 +216,9 @@ static void cli_routes_come_back_from_the_maps_as_they_were(void **state)
 	/* The same again: nothing to change. */
 	struct tables_changes changes;
 
-	assert_int_equal(tables_sync(rig->tables, file, cli, n, TABLES_DRY_RUN, &changes, &rig->problems), 0);
+	assert_int_equal(
+		tables_sync(rig->tables, file, cli, n, TABLES_DRY_RUN, &changes, &rig->problems),
+		0);
 	assert_int_equal(changes.n, 0);
 	tables_changes_fini(&changes);
 	config_route_fini(&cli[0]);

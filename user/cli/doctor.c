@@ -105,8 +105,7 @@ static void check_kernel(struct doctor *doctor)
 	}
 	doctor->kernel = DATAPATH_KERNEL(major, minor);
 	if (doctor->kernel < DATAPATH_KERNEL_MIN)
-		report(doctor, VERDICT_FAIL, "kernel",
-		       "boot " DATAPATH_KERNEL_MIN_TEXT " or newer",
+		report(doctor, VERDICT_FAIL, "kernel", "boot " DATAPATH_KERNEL_MIN_TEXT " or newer",
 		       "Linux %s cannot run the routing program", name.release);
 	else
 		report(doctor, VERDICT_OK, "kernel", NULL, "Linux %s", name.release);
