@@ -405,3 +405,9 @@ def test_doctor_tells_the_path_that_would_be_used_and_its_exit_code(daemon):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "relay" in done.stdout
     assert isinstance(daemon.json("doctor"), dict)
+
+
+def test_conn_show_of_an_unknown_id_fails(daemon):
+    assert daemon.cli("conn", "show").returncode == 0
+    done = daemon.cli("conn", "show", "fffff", check=False)
+    assert done.returncode == 1 and "fffff" in done.stderr

@@ -337,7 +337,11 @@ static void map_of_another_layout_is_not_taken_over_silently(void **state)
 
 static void bad_instance_names_are_refused(void **state)
 {
-	const char *names[] = {"", "..", "a/b", ".x"};
+	const char *names[] = {
+		"",    "..",
+		"a/b", ".x",
+		"a.b", "-a",
+		"_a",  "a234567890123456789012345678901234567890123456789012345678901234"};
 	struct datapath *dp;
 
 	(void)state;
@@ -349,6 +353,73 @@ static void bad_instance_names_are_refused(void **state)
 		free(why);
 	}
 	assert_int_equal(datapath_unpin("..", NULL), -EINVAL);
+}
+
+static void instance_name_of_63_bytes_is_taken(void **state)
+{
+	const char *name = "twt-2345678901234567890123456789012345678901234567890123456789_";
+	struct datapath *dp;
+	char *why = NULL;
+
+	(void)state;
+	assert_int_equal(strlen(name), 63);
+	assert_int_equal(datapath_open(name, false, &dp, &why), 0);
+	datapath_close(dp);
+	assert_int_equal(datapath_unpin(name, NULL), 0);
+}
+
+static void pins_of_others_stay_and_are_named(void **state)
+{
+	struct rig *rig = *state;
+	char path[64], *why = NULL;
+	int fd = bpf_map_create(BPF_MAP_TYPE_ARRAY, "foreign", 4, 4, 1, NULL);
+	int err, gone;
+
+	snprintf(path, sizeof(path), "/sys/fs/bpf/%s/foreign", rig->instance);
+	assert_true(fd >= 0);
+	assert_int_equal(bpf_obj_pin(fd, path), 0);
+	close(fd);
+	err = datapath_unpin(rig->instance, &why);
+	gone = unlink(path);
+	assert_int_equal(err, -ENOTEMPTY);
+	assert_int_equal(gone, 0); /* it was there */
+	assert_non_null(strstr(why, "holds other pins: foreign; left"));
+	free(why);
+	/* Nothing else was. */
+	assert_int_equal(datapath_unpin(rig->instance, NULL), 0);
+}
+
+static void reset_keeps_maps_that_can_be_adopted(void **state)
+{
+	struct rig *rig = *state;
+	char *why = NULL;
+
+	rig_sync(rig, one_route);
+	datapath_route_stats(rig->dp, 1)->refused = 7;
+	rig_close(rig);
+	assert_int_equal(datapath_open(rig->instance, true, &rig->dp, &why), 0);
+	assert_int_equal(tables_open(rig->dp, &rig->tables, &why), 0);
+	rig_assert_answer(rig, "a.net", A);
+	assert_int_equal(datapath_route_stats(rig->dp, 1)->refused, 7);
+}
+
+static void damaged_map_is_named_with_the_remedy(void **state)
+{
+	struct rig *rig = *state;
+	struct tables *tables;
+	struct tw_backend value = {};
+	uint32_t id = 0; /* no backend has it */
+	char *why = NULL;
+
+	rig_sync(rig, one_route);
+	assert_int_equal(
+		bpf_map_update_elem(datapath_map_fd(rig->dp, "tw_backends"), &id, &value, BPF_ANY),
+		0);
+	assert_int_equal(tables_open(rig->dp, &tables, &why), -EUCLEAN);
+	assert_non_null(strstr(why, rig->instance));
+	assert_non_null(strstr(why, "/tw_backends "));
+	assert_non_null(strstr(why, "--reset"));
+	free(why);
 }
 
 /* --- look-ups while it changes ------------------------------------------------------------------
@@ -614,10 +685,222 @@ static void table_is_whole_again_after_kill_9_at_any_moment(void **state)
 		assert_int_equal(count_entries(rig, "tw_routes"), 2);
 		assert_int_equal(count_entries(rig, "tw_names"), 4);
 		assert_int_equal(count_entries(rig, "tw_backends"), 2);
-		rig_restart(rig);
-		rig_sync(rig, before_kill);
 		assert_int_equal(count_entries(rig, "tw_slots"), 2);
 	}
+}
+
+static void what_a_killed_sync_left_is_gone_after_the_next_one(void **state)
+{
+	/* A route under a spare key with its set, and a set that nothing leads to. */
+	struct rig *rig = *state;
+	struct tw_route spare = {.id = 1, .set = 900, .backends = 2};
+	const struct tw_slot_key slots[] = {{900, 0}, {900, 1}, {901, 0}, {1, 7}};
+	struct tw_slot slot = {};
+	uint32_t key = 500;
+
+	rig_sync(rig, one_route);
+	assert_int_equal(
+		bpf_map_update_elem(datapath_map_fd(rig->dp, "tw_routes"), &key, &spare, BPF_ANY),
+		0);
+	for (size_t i = 0; i < sizeof(slots) / sizeof(slots[0]); i++)
+		assert_int_equal(bpf_map_update_elem(datapath_map_fd(rig->dp, "tw_slots"),
+						     &slots[i], &slot, BPF_ANY),
+				 0);
+	rig_restart(rig);
+	/* Names may lead to the spare key: its set stays until they are led elsewhere. */
+	assert_int_equal(count_entries(rig, "tw_slots"), 1 + 2);
+	rig_sync(rig, one_route);
+	assert_int_equal(count_entries(rig, "tw_slots"), 1);
+	assert_int_equal(count_entries(rig, "tw_routes"), 1);
+	rig_assert_answer(rig, "a.net", A);
+}
+
+static void bind_keys_are_made_to_fit_the_binds(void **state)
+{
+	struct rig *rig = *state;
+	const struct tables_bind *binds;
+	struct tw_bind_key other = {.port = htons(999)};
+	uint32_t stale = 77;
+	int fd;
+
+	rig_sync(rig, one_route);
+	fd = datapath_map_fd(rig->dp, "tw_bind_keys");
+	assert_int_equal(tables_binds(rig->tables, &binds), 1);
+	assert_int_equal(bpf_map_delete_elem(fd, &binds[0].value.id), 0);
+	assert_int_equal(bpf_map_update_elem(fd, &stale, &other, BPF_ANY), 0);
+	assert_int_equal(rig_reason(rig, "a.net"), TW_REFUSE_unknown_name);
+	rig_restart(rig);
+	rig_assert_answer(rig, "a.net", A);
+	assert_int_equal(count_entries(rig, "tw_bind_keys"), 1);
+}
+
+/* --- what does not fit ----------------------------------------------------------------------- */
+
+#define MANY_ROUTES	600
+#define MANY_LISTENERS	6
+#define MANY_NAMES	100000 /* on each listener */
+#define NAMES_PER_ROUTE 1000
+
+/* @n routes @prefix0.. with the same 1,000 backends, the first of @weight. */
+static struct config *many_backends(const char *prefix, unsigned int n, unsigned int weight)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	struct config *config;
+
+	assert_non_null(out);
+	fputs(LISTENER "routes:\n", out);
+	for (unsigned int r = 0; r < n; r++) {
+		fprintf(out, "- {name: %s%u, hostnames: [%s%u.net], backends: ", prefix, r, prefix,
+			r);
+		if (r) {
+			fputs("*b}\n", out);
+			continue;
+		}
+		fputs("&b [", out);
+		for (unsigned int i = 0; i < 1000; i++)
+			fprintf(out, "{address: '10.0.%u.%u:80', weight: %u},", i / 250,
+				i % 250 + 1, i ? 1 : weight);
+		fputs("]}\n", out);
+	}
+	assert_int_equal(fclose(out), 0);
+	config = rig_config(text);
+	free(text);
+	return config;
+}
+
+static void all_sets_may_change_at_once_where_two_of_each_do_not_fit(void **state)
+{
+	struct rig *rig = *state;
+	struct config *configs[] = {many_backends("r", MANY_ROUTES, 1),
+				    many_backends("r", MANY_ROUTES, 2)};
+
+	assert_true(2 * MANY_ROUTES * 1000 > TW_SLOTS_MAX);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(rig_try_sync(rig, configs[i % 2], NULL, 0), 0);
+	assert_int_equal(rig_try_sync(rig, configs[1], NULL, 0), 0);
+	assert_int_equal(tables_route_slots(rig->tables, rig_route_id(rig, "r599"))->weight, 2);
+	assert_int_equal(count_entries(rig, "tw_slots"), MANY_ROUTES * 1000);
+	config_free(configs[0]);
+	config_free(configs[1]);
+}
+
+static void routes_that_go_make_room_for_those_that_come(void **state)
+{
+	struct rig *rig = *state;
+	struct config *old = many_backends("old", MANY_ROUTES, 1);
+	struct config *new = many_backends("new", MANY_ROUTES, 1);
+
+	assert_int_equal(rig_try_sync(rig, old, NULL, 0), 0);
+	assert_int_equal(rig_try_sync(rig, new, NULL, 0), 0);
+	assert_int_equal(count_entries(rig, "tw_slots"), MANY_ROUTES * 1000);
+	assert_int_equal(rig_reason(rig, "old5.net"), TW_REFUSE_unknown_name);
+	assert_int_equal(rig_reason(rig, "new5.net"), TW_OK);
+	config_free(old);
+	config_free(new);
+}
+
+/* The names @prefix0.. on all of many listeners, and for @wildcard a route of its own. */
+static struct config *many_names(const char *prefix, const char *wildcard)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	struct config *config;
+
+	assert_non_null(out);
+	fputs("listeners: [{port: 443}", out);
+	for (unsigned int i = 1; i < MANY_LISTENERS; i++)
+		fprintf(out, ", {port: %u}", 1000 + i);
+	fprintf(out, "]\nroutes:\n- {name: w, hostnames: ['%s'], backends: [{address: '" C "'}]}\n",
+		wildcard);
+	for (unsigned int i = 0; i < MANY_NAMES; i++) {
+		if (i % NAMES_PER_ROUTE == 0)
+			fprintf(out, "%s- {name: r%u, backends: [{address: '" A "'}], hostnames: [",
+				i ? "]}\n" : "", i / NAMES_PER_ROUTE);
+		fprintf(out, "%s%u.net,", prefix, i);
+	}
+	fputs("]}\n", out);
+	assert_int_equal(fclose(out), 0);
+	config = rig_config(text);
+	free(text);
+	return config;
+}
+
+static void all_names_may_be_replaced_where_old_and_new_do_not_fit(void **state)
+{
+	struct rig *rig = *state;
+	struct config *old = many_names("old", "*.w.net"), *new = many_names("new", "*.w.net");
+	struct config *wilder = many_names("old", "*.net");
+
+	assert_true(2 * MANY_LISTENERS * MANY_NAMES > TW_NAMES_MAX);
+	assert_int_equal(rig_try_sync(rig, old, NULL, 0), 0);
+	assert_int_equal(rig_try_sync(rig, new, NULL, 0), 0);
+	rig_assert_answer(rig, "new99999.net", A);
+	rig_assert_answer(rig, "old99999.net", "refused");
+	rig_assert_answer(rig, "x.w.net", C);
+	/* With a wildcard that changes too, no order would do: a name must not meet it early. */
+	assert_int_equal(rig_try_sync(rig, wilder, NULL, 0), -ENOSPC);
+	assert_int_equal(rig->problems.n_errors, 1);
+	assert_non_null(strstr(rig->problems.items[0].text, "names"));
+	assert_non_null(strstr(rig->problems.items[0].text, "1048576"));
+	assert_non_null(strstr(rig->problems.items[0].text, "nothing was changed"));
+	rig_assert_answer(rig, "new99999.net", A);
+	rig_assert_answer(rig, "old99999.net", "refused");
+	assert_int_equal(count_entries(rig, "tw_names"), MANY_LISTENERS * (MANY_NAMES + 1));
+	/* Refused before the first write: the next change finds nothing to repair. */
+	assert_int_equal(rig_try_sync(rig, new, NULL, 0), 0);
+	config_free(old);
+	config_free(new);
+	config_free(wilder);
+}
+
+static void last_alpn_id_has_a_name(void **state)
+{
+	struct rig *rig = *state;
+	struct config *config;
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_non_null(out);
+	fputs(LISTENER "routes:\n", out);
+	for (unsigned int i = 1; i < TW_ALPNS_MAX; i++)
+		fprintf(out, "- {alpn: p%u, hostnames: h%u, refuse: true}\n", i, i);
+	assert_int_equal(fclose(out), 0);
+	config = rig_config(text);
+	free(text);
+	assert_int_equal(rig_try_sync(rig, config, NULL, 0), 0);
+	for (uint32_t id = 1; id < TW_ALPNS_MAX; id++)
+		assert_non_null(tables_alpn(rig->tables, id));
+	assert_null(tables_alpn(rig->tables, TW_ALPNS_MAX));
+	config_free(config);
+}
+
+/* --- modes ----------------------------------------------------------------------------------- */
+
+static void strict_sync_with_an_error_writes_nothing_and_says_it_once(void **state)
+{
+	struct rig *rig = *state;
+	struct config *bad = rig_config(
+		"listeners: [{name: tls, port: 443, hostname: '*.net'}]\n"
+		"routes: [{name: first, hostnames: ['*.org', a.net], backends: [{address: '" B
+		"'}]}, {name: second, hostnames: [a.net], listeners: [tls],"
+		"backends: [{address: '" C "'}]}]\n");
+
+	rig_sync(rig, one_route);
+	config_problems_fini(&rig->problems);
+	config_problems_init(&rig->problems);
+	assert_int_equal(
+		tables_sync(rig->tables, bad, NULL, 0, TABLES_STRICT, NULL, &rig->problems),
+		-EINVAL);
+	assert_int_equal(rig->problems.n, 1);
+	assert_int_equal(rig->problems.n_errors, 1);
+	rig_assert_answer(rig, "a.net", A);
+	assert_int_equal(rig_try_sync(rig, bad, NULL, 0), 0); /* lenient */
+	rig_assert_answer(rig, "a.net", B);
+	config_free(bad);
 }
 
 /* --- writes that fail --------------------------------------------------------------------------
@@ -642,6 +925,8 @@ static void write_that_fails_is_made_good_by_the_next_sync(void **state)
 	id = TW_BACKENDS_MAX + 1;
 	assert_int_equal(bpf_map_update_elem(fd, &id, &value, BPF_ANY), 0);
 	assert_int_equal(rig_try_sync(rig, config, NULL, 0), -ENOSPC);
+	assert_int_equal(rig->problems.n_errors, 1);
+	assert_non_null(strstr(rig->problems.items[0].text, "part of the change is in force"));
 	rig_assert_answer(rig, "a.net", A);
 	for (id = 2; id < TW_BACKENDS_MAX + 2; id++)
 		(void)bpf_map_delete_elem(fd, &id);
@@ -668,11 +953,22 @@ int main(void)
 		T(pins_are_for_root_only),
 		T(map_of_another_layout_is_not_taken_over_silently),
 		T(bad_instance_names_are_refused),
+		T(instance_name_of_63_bytes_is_taken),
+		T(pins_of_others_stay_and_are_named),
+		T(reset_keeps_maps_that_can_be_adopted),
+		T(damaged_map_is_named_with_the_remedy),
 		T(look_ups_meet_old_or_new_route_and_nothing_else),
 		T(search_that_takes_long_does_not_mix_old_and_new),
 		T(look_ups_never_meet_another_routes_backends_where_ids_and_memory_are_used_again),
 		T(listener_that_comes_or_goes_never_lends_its_names),
 		T(table_is_whole_again_after_kill_9_at_any_moment),
+		T(what_a_killed_sync_left_is_gone_after_the_next_one),
+		T(bind_keys_are_made_to_fit_the_binds),
+		T(all_sets_may_change_at_once_where_two_of_each_do_not_fit),
+		T(routes_that_go_make_room_for_those_that_come),
+		T(all_names_may_be_replaced_where_old_and_new_do_not_fit),
+		T(last_alpn_id_has_a_name),
+		T(strict_sync_with_an_error_writes_nothing_and_says_it_once),
 		T(write_that_fails_is_made_good_by_the_next_sync),
 	};
 

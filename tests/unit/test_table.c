@@ -216,7 +216,7 @@ static void earlier_route_keeps_a_name_that_both_have(void **state)
 	assert_int_equal(f->problems.n_errors, 1);
 	assert_string_equal(problem(f),
 			    "route second: a.com on listener l is already taken by route "
-			    "first (line 3); left out");
+			    "first (t.yaml:3); left out");
 	assert_int_equal(f->problems.items[0].pos.line, 4);
 	assert_int_equal(f->table->n_routes, 1);
 	fixture_free(f);

@@ -107,6 +107,10 @@ json_t *api_conn_show(struct api *api, const json_t *request)
 		json_decref(list.array);
 		return api_failed("conn show", err, NULL);
 	}
+	if (filter.id && !json_array_size(list.array)) {
+		json_decref(list.array);
+		return api_error("no connection %s", api_text(request, "id"));
+	}
 	return json_pack("{s:o}", "connections", list.array);
 }
 

@@ -103,39 +103,61 @@ uint32_t mirror_find_alpn(const struct mirror *m, const char *protocol)
 	return 0;
 }
 
-uint32_t mirror_find_route(const struct mirror *m, uint32_t owner, const char *name,
+static bool is_route(const struct mirror *m, uint32_t id, uint32_t owner, const char *name,
+		     const char *listener, const char *alpn)
+{
+	const struct tw_route *route = &m->routes[id]->value;
+
+	return route->owner == owner && !strcmp(route->name, name) &&
+	       !strcmp(route->listener, listener) && !strcmp(route->alpn, alpn);
+}
+
+uint32_t mirror_find_route(const struct mirror *m, uint32_t guess, uint32_t owner, const char *name,
 			   const char *listener, const char *alpn)
 {
-	uint32_t hash = table_route_hash(owner, name, listener, alpn), at = INDEX_START, id;
+	uint32_t hash, at = INDEX_START, id;
 
-	while ((id = index_next(&m->by_route, hash, &at)) != INDEX_NONE) {
-		const struct tw_route *route = &m->routes[id]->value;
-
-		if (route->owner == owner && !strcmp(route->name, name) &&
-		    !strcmp(route->listener, listener) && !strcmp(route->alpn, alpn))
+	if (guess < TW_ROUTES_MAX && m->routes[guess] &&
+	    is_route(m, guess, owner, name, listener, alpn))
+		return guess;
+	hash = table_route_hash(owner, name, listener, alpn);
+	while ((id = index_next(&m->by_route, hash, &at)) != INDEX_NONE)
+		if (is_route(m, id, owner, name, listener, alpn))
 			return id;
-	}
 	return 0;
 }
 
-uint32_t mirror_find_backend(const struct mirror *m, const char *text)
+uint32_t mirror_find_backend(const struct mirror *m, uint32_t guess, const char *text)
 {
-	uint32_t at = INDEX_START, id;
+	uint32_t hash, at = INDEX_START, id;
 
-	while ((id = index_next(&m->by_backend, index_hash_text(0, text), &at)) != INDEX_NONE)
+	if (guess < TW_BACKENDS_MAX && m->backends[guess] &&
+	    !strcmp(m->backends[guess]->text, text))
+		return guess;
+	hash = index_hash_text(0, text);
+	while ((id = index_next(&m->by_backend, hash, &at)) != INDEX_NONE)
 		if (!strcmp(m->backends[id]->text, text))
 			return id;
 	return 0;
 }
 
-uint32_t mirror_find_name(const struct mirror *m, uint32_t bind, uint32_t alpn, const char *pattern)
+static bool is_name(const struct mirror_name *name, uint32_t bind, uint32_t alpn,
+		    const char *pattern)
 {
-	uint32_t at = INDEX_START, i;
+	return name->bind == bind && name->alpn == alpn && !strcmp(name->pattern, pattern);
+}
 
-	while ((i = index_next(&m->by_name, table_name_hash(bind, alpn, pattern), &at)) !=
-	       INDEX_NONE)
-		if (m->names[i].bind == bind && m->names[i].alpn == alpn &&
-		    !strcmp(m->names[i].pattern, pattern))
+uint32_t mirror_find_name(const struct mirror *m, uint32_t guess, uint32_t bind, uint32_t alpn,
+			  const char *pattern)
+{
+	uint32_t hash, at = INDEX_START, i;
+
+	if (guess < m->names_size && m->names[guess].pattern &&
+	    is_name(&m->names[guess], bind, alpn, pattern))
+		return guess;
+	hash = table_name_hash(bind, alpn, pattern);
+	while ((i = index_next(&m->by_name, hash, &at)) != INDEX_NONE)
+		if (is_name(&m->names[i], bind, alpn, pattern))
 			return i;
 	return INDEX_NONE;
 }
@@ -406,7 +428,7 @@ void mirror_name_key(const struct mirror_name *name, struct tw_name_key *ret_key
 int mirror_put_name(struct mirror *m, uint32_t bind, uint32_t alpn, const char *pattern,
 		    const struct tw_name *value)
 {
-	uint32_t place = mirror_find_name(m, bind, alpn, pattern);
+	uint32_t place = mirror_find_name(m, INDEX_NONE, bind, alpn, pattern);
 	struct tw_name_key key;
 	int r;
 

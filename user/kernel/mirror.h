@@ -76,14 +76,18 @@ int mirror_add_name(struct mirror *m, uint32_t bind, uint32_t alpn, const char *
 void mirror_link_name(struct mirror *m, uint32_t place);
 void mirror_name_key(const struct mirror_name *name, struct tw_name_key *ret_key);
 
-/* Ids of what is there; 0 = it is not. mirror_find_name() gives a place or INDEX_NONE. */
+/*
+ * Ids of what is there; 0 = it is not. mirror_find_name() gives a place or INDEX_NONE. @guess is
+ * looked at first: an unchanged configuration comes in the order of its ids and places, and what
+ * lies next to the last one found is nearer than what a hash leads to.
+ */
 uint32_t mirror_find_bind(const struct mirror *m, const struct tw_bind_key *key);
 uint32_t mirror_find_listener(const struct mirror *m, const char *name);
 uint32_t mirror_find_alpn(const struct mirror *m, const char *protocol);
-uint32_t mirror_find_route(const struct mirror *m, uint32_t owner, const char *name,
+uint32_t mirror_find_route(const struct mirror *m, uint32_t guess, uint32_t owner, const char *name,
 			   const char *listener, const char *alpn);
-uint32_t mirror_find_backend(const struct mirror *m, const char *text);
-uint32_t mirror_find_name(const struct mirror *m, uint32_t bind, uint32_t alpn,
+uint32_t mirror_find_backend(const struct mirror *m, uint32_t guess, const char *text);
+uint32_t mirror_find_name(const struct mirror *m, uint32_t guess, uint32_t bind, uint32_t alpn,
 			  const char *pattern);
 
 /* Ids for new things; 0 = all are in use. */

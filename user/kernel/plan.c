@@ -161,7 +161,8 @@ static bool find_alpn_ids(struct plan *plan)
 static bool find_backend_ids(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->t->n_backends; i++) {
-		uint32_t id = mirror_find_backend(plan->m, plan->t->backends[i]->text);
+		uint32_t id = mirror_find_backend(plan->m, i ? plan->backends[i - 1].id + 1 : 1,
+						  plan->t->backends[i]->text);
 
 		if (!give_id(&plan->backends[i], id, id ? 0 : mirror_take_backend_id(plan->m)))
 			return false;
@@ -174,8 +175,9 @@ static bool find_route_ids(struct plan *plan)
 {
 	for (size_t i = 0; i < plan->t->n_routes; i++) {
 		const struct table_route *route = &plan->t->routes[i];
-		uint32_t id = mirror_find_route(plan->m, route->owner, route->name, route->listener,
-						route->alpn);
+		uint32_t id =
+			mirror_find_route(plan->m, i ? plan->routes[i - 1].id + 1 : 1, route->owner,
+					  route->name, route->listener, route->alpn);
 
 		if (!give_id(&plan->routes[i], id, id ? 0 : mirror_take_route_id(plan->m)))
 			return false;
@@ -265,7 +267,8 @@ static void compare_name(struct plan *plan, uint32_t i)
 	struct tw_name wanted;
 
 	plan_name(plan, i, false, &wanted);
-	planned->place = mirror_find_name(plan->m, plan->binds[name->bind].id, alpn, name->pattern);
+	planned->place = mirror_find_name(plan->m, i ? planned[-1].place + 1 : 0,
+					  plan->binds[name->bind].id, alpn, name->pattern);
 	if (planned->place == INDEX_NONE) {
 		planned->state = PLAN_NEW;
 		plan->has_moved_names[wanted.route] = true;

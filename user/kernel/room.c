@@ -126,7 +126,7 @@ static bool is_name_early(const struct room *room, const struct mirror_name *nam
 	if (!name->alpn)
 		return true;
 	/* A search comes here by the entry without ALPN only: that must go, too. */
-	any = mirror_find_name(plan->m, name->bind, 0, name->pattern);
+	any = mirror_find_name(plan->m, INDEX_NONE, name->bind, 0, name->pattern);
 	return any == INDEX_NONE || plan->m->names[any].seen != plan->stamp;
 }
 

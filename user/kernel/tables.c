@@ -292,7 +292,7 @@ void tables_route_names(const struct tables *tables, __u32 route,
 
 int tables_drain(struct tables *tables, const char *backend_text, bool drained)
 {
-	uint32_t id = mirror_find_backend(&tables->mirror, backend_text);
+	uint32_t id = mirror_find_backend(&tables->mirror, 0, backend_text);
 	struct tw_backend value;
 
 	if (!id)

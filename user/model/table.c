@@ -81,9 +81,9 @@ static int add_slots(struct builder *b, struct table_route *route,
 	return 0;
 }
 
-static uint32_t find_route(const struct builder *b, const struct table_route *like, uint32_t hash)
+static uint32_t find_route(const struct builder *b, const struct table_route *like)
 {
-	uint32_t at = INDEX_START, i;
+	uint32_t hash = like->hash, at = INDEX_START, i;
 
 	while ((i = index_next(&b->by_route, hash, &at)) != INDEX_NONE) {
 		const struct table_route *route = &b->table->routes[i];
@@ -95,18 +95,13 @@ static uint32_t find_route(const struct builder *b, const struct table_route *li
 	return TABLE_NONE;
 }
 
-static uint32_t route_hash(const struct table_route *route)
-{
-	return table_route_hash(route->owner, route->name, route->listener, route->alpn);
-}
-
 static int add_route(struct builder *b, struct table_route *route,
 		     const struct config_backend *backends, size_t n)
 {
 	struct table *t = b->table;
 
 	if (GROW(t->routes, t->n_routes, 1) || add_slots(b, route, backends, n) ||
-	    index_add(&b->by_route, route_hash(route), t->n_routes))
+	    index_add(&b->by_route, route->hash, t->n_routes))
 		return -ENOMEM;
 	t->routes[t->n_routes++] = *route;
 	return 0;
@@ -117,7 +112,7 @@ static bool is_route_refused(struct builder *b, const struct table_route *route,
 			     const struct config_route *config)
 {
 	const struct table *t = b->table;
-	uint32_t other = find_route(b, route, route_hash(route));
+	uint32_t other = find_route(b, route);
 
 	if (other != TABLE_NONE)
 		report(b, &route->pos,
@@ -206,6 +201,7 @@ static int add_config_route(struct builder *b, const struct config_route *config
 
 	if (!alpns)
 		return -ENOMEM;
+	route.hash = table_route_hash(route.owner, route.name, route.listener, route.alpn);
 	if (is_route_refused(b, &route, config) || !read_alpns(b, &route, config, alpns))
 		return 0;
 	if (!is_listener_missing(b, &route, config) &&
@@ -241,6 +237,7 @@ static int add_instead(struct builder *b, const struct config_listener *listener
 		return -ENOMEM;
 	t->texts[t->n_texts++] = name;
 	route.name = name;
+	route.hash = table_route_hash(route.owner, route.name, route.listener, route.alpn);
 	if (is_route_refused(b, &route, &limits))
 		return 0;
 	*ret_route = t->n_routes;
@@ -269,6 +266,8 @@ static int build(struct builder *b, const struct config *file, const struct conf
 {
 	int r = index_reserve(&b->by_name, file->n_routes + n_cli);
 
+	if (!r)
+		r = index_reserve(&b->by_route, file->n_routes + n_cli);
 	for (size_t i = 0; i < file->n_listeners && !r; i++)
 		r = names_add_listener(b, &file->listeners[i]);
 	for (size_t i = 0; i < b->table->n_listeners && !r; i++)

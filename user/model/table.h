@@ -37,6 +37,7 @@ struct table_route {
 	const char *name;
 	const char *listener; /* the one that it is for; "" = all, or several */
 	const char *alpn;     /* likewise */
+	uint32_t hash;	      /* of owner and these three: what it is known by */
 	enum tw_owner owner;
 	enum tw_balance balance;
 	uint32_t tries;

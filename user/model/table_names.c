@@ -230,10 +230,11 @@ static void report_taken(struct builder *b, const struct table_route *route,
 			 const struct table_name *taken)
 {
 	const struct table_route *other = &b->table->routes[taken->route];
-	char where[32] = "of the command line";
+	char where[512] = "of the command line";
 
 	if (other->owner == TW_OWNER_FILE)
-		snprintf(where, sizeof(where), "line %u", other->pos.line);
+		snprintf(where, sizeof(where), "%s:%u", other->pos.file ? other->pos.file : "",
+			 other->pos.line);
 	report(b, &route->pos,
 	       "route %s: %s%s%s on listener %s is already taken by route %s (%s); "
 	       "left out",
