@@ -4,6 +4,7 @@ import json
 import os
 import re
 import socket
+import subprocess
 
 import pytest
 from clienthello import hello
@@ -411,3 +412,38 @@ def test_conn_show_of_an_unknown_id_fails(daemon):
     assert daemon.cli("conn", "show").returncode == 0
     done = daemon.cli("conn", "show", "fffff", check=False)
     assert done.returncode == 1 and "fffff" in done.stderr
+
+
+# --- what others have pinned, and what is damaged ------------------------------------------------
+
+def damage(daemon):
+    """A backend under the id that no backend has."""
+    size = 160
+    subprocess.run([BPFTOOL, "map", "update", "pinned", f"{daemon.pins}/tw_backends", "key", *["0"] * 4,
+                    "value", *["0"] * size], check=True, timeout=60)
+
+
+def test_a_damaged_map_is_named_and_reset_alone_removes_it(hosts, daemon):
+    daemon.term()
+    damage(daemon)
+    daemon.start(wait=False)
+    assert daemon.process.wait() == 1
+    with open(daemon.log, encoding="utf-8") as log:
+        last = log.read().splitlines()[-1]
+    assert f"{daemon.pins}/tw_backends" in last and "--reset" in last
+    daemon.args = ("--reset",)
+    daemon.start()
+    assert ask(hosts) == "file"
+
+
+def test_down_leaves_what_others_pinned_and_the_log_says_so(run):
+    daemon = run([])
+    foreign = f"{daemon.pins}/foreign"
+    subprocess.run([BPFTOOL, "map", "create", foreign, "type", "array", "key", "4", "value", "4",
+                    "entries", "1", "name", "foreign"], check=True, timeout=60)
+    daemon.cli("down")
+    daemon.process.wait()
+    assert os.listdir(daemon.pins) == ["foreign"]
+    with open(daemon.log, encoding="utf-8") as log:
+        assert "holds other pins: foreign; left" in log.read()
+    assert "foreign" in daemon.cli("down").stderr

@@ -64,6 +64,22 @@ def test_one_conflict_does_not_refuse_the_next_route_add(hosts, run, two):
     assert done.returncode == 1 and OTHER in done.stderr
 
 
+def test_one_conflict_inside_the_file_does_not_refuse_route_add(hosts, run, two):
+    file = two[0].text()
+    mine = {"name": "mine", "port": 443, "hostname": NAME}
+    both = [{**route("*.example.com", file), "name": "first"},
+            {**route("*.example.com", file), "name": "second", "listeners": ["mine"]}]
+    daemon = run(both, [mine, {"name": "rest", "port": 443}])
+    with open(daemon.log, encoding="utf-8") as log:
+        assert "already taken" in log.read()
+    daemon.cli("route", "add", "c.example.org", two[1].text())
+    assert ask(hosts, "c.example.org") == "cli"
+    daemon.cli("route", "add", NAME, two[1].text(), "--listener", "mine")
+    assert ask(hosts, NAME) == "cli"
+    done = daemon.cli("route", "add", "*.example.com", two[1].text(), check=False)
+    assert done.returncode == 1 and "*.example.com" in done.stderr
+
+
 def test_a_route_of_the_cli_that_would_loop_goes_when_its_backend_becomes_a_listener(hosts, run, two):
     daemon = run([route(NAME, two[0].text())])
     daemon.cli("route", "add", "loop.example.com", "127.0.0.1:7555")

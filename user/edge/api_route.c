@@ -107,6 +107,15 @@ static json_t *show_added(struct router *router, const struct tw_route *like)
 	return json_null();
 }
 
+/* What is said of the route that is added stands behind what is said of the file's. */
+static const char *last_error(const struct config_problems *problems)
+{
+	for (size_t i = problems->n; i-- > 0;)
+		if (!problems->items[i].is_warning)
+			return problems->items[i].text;
+	return "it cannot be taken";
+}
+
 json_t *api_route_add(struct api *api, const json_t *request)
 {
 	struct config_problems problems;
@@ -128,8 +137,8 @@ json_t *api_route_add(struct api *api, const json_t *request)
 		snprintf(like.alpn, sizeof(like.alpn), "%s", route.alpn[0]);
 	config_problems_init(&problems);
 	err = router_add_route(api->router, &route, &problems, &why);
-	if (err == -EINVAL && problems.n) {
-		answer = api_error("%s", problems.items[problems.n - 1].text);
+	if (err == -EINVAL && problems.n_errors) {
+		answer = api_error("%s", last_error(&problems));
 		free(why);
 	} else if (err) {
 		answer = api_failed(like.name, err, why);

@@ -104,7 +104,7 @@ static int commit(struct router *r, const struct config *config, const struct co
 		  struct config_problems *problems, char **ret_why)
 {
 	_cleanup_free_ struct workers_bind *wanted = NULL;
-	size_t n;
+	size_t n, n_problems = problems->n;
 	int err;
 
 	err = binds_wanted(config, &wanted, &n);
@@ -119,10 +119,13 @@ static int commit(struct router *r, const struct config *config, const struct co
 	}
 	if (err)
 		workers_drop_unset(r->workers);
-	/* What the table cannot take is in @problems. */
-	if (err && err != -EINVAL && !*ret_why &&
-	    asprintf(ret_why, "the change could not be made: %s", strerror(-err)) < 0)
-		*ret_why = NULL;
+	/* What the table cannot take is in @problems; so is why it could not be written. */
+	if (err && err != -EINVAL && !*ret_why) {
+		if (problems->n > n_problems)
+			*ret_why = strdup(problems->items[problems->n - 1].text);
+		else if (asprintf(ret_why, "the change could not be made: %s", strerror(-err)) < 0)
+			*ret_why = NULL;
+	}
 	return err;
 }
 
@@ -254,7 +257,7 @@ int router_add_route(struct router *r, struct config_route *route, struct config
 		items[at] = *route;
 		/* What is said about this one is an error. */
 		items[at].pos.file = "route add";
-		err = commit(r, r->config, items, n, TABLES_STRICT, NULL, problems, why);
+		err = commit(r, r->config, items, n, TABLES_STRICT_CLI, NULL, problems, why);
 	}
 	if (err) {
 		config_route_fini(route);

@@ -102,7 +102,8 @@ int tables_sync(struct tables *tables, const struct config *file, const struct c
 		r = table_build(file, cli, n_cli, problems, &table);
 	if (r)
 		return r;
-	if (mode == TABLES_STRICT && problems->n_errors > n_errors)
+	if ((mode == TABLES_STRICT && problems->n_errors > n_errors) ||
+	    (mode == TABLES_STRICT_CLI && table->n_cli_errors))
 		r = -EINVAL;
 	else
 		r = sync_table(&tables->mirror, table, mode == TABLES_DRY_RUN,

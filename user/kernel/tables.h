@@ -37,9 +37,10 @@ int tables_open(struct datapath *dp, struct tables **ret_tables, char **ret_why)
 struct tables *tables_close(struct tables *tables);
 
 enum tables_mode {
-	TABLES_DRY_RUN, /* nothing is written */
-	TABLES_LENIENT, /* what cannot be taken is left out */
-	TABLES_STRICT,	/* if something cannot be taken: -EINVAL, and nothing is written */
+	TABLES_DRY_RUN,	   /* nothing is written */
+	TABLES_LENIENT,	   /* what cannot be taken is left out */
+	TABLES_STRICT,	   /* if something cannot be taken: -EINVAL, and nothing is written */
+	TABLES_STRICT_CLI, /* likewise, but only something of the CLI */
 };
 
 /*

@@ -264,6 +264,7 @@ static int add_insteads(struct builder *b, struct table_listener *listener)
 static int build(struct builder *b, const struct config *file, const struct config_route *cli,
 		 size_t n_cli)
 {
+	size_t n_errors;
 	int r = index_reserve(&b->by_name, file->n_routes + n_cli);
 
 	if (!r)
@@ -274,8 +275,10 @@ static int build(struct builder *b, const struct config *file, const struct conf
 		r = add_insteads(b, &b->table->listeners[i]);
 	for (size_t i = 0; i < file->n_routes && !r; i++)
 		r = add_config_route(b, &file->routes[i]);
+	n_errors = b->problems->n_errors;
 	for (size_t i = 0; i < n_cli && !r; i++)
 		r = add_config_route(b, &cli[i]);
+	b->table->n_cli_errors = b->problems->n_errors - n_errors;
 	return r ? r : names_finish(b);
 }
 

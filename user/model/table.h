@@ -77,6 +77,7 @@ struct table {
 	const char **alpns;
 	char **texts; /* names of implicit routes */
 	size_t n_binds, n_listeners, n_routes, n_slots, n_names, n_backends, n_alpns, n_texts;
+	size_t n_cli_errors; /* of those reported: about the CLI's routes */
 };
 
 /*
