@@ -16,6 +16,7 @@
 #include "base/log.h"
 #include "base/reason.h"
 #include "edge/alpn.h"
+#include "edge/show.h"
 
 #define QUEUE_BYTES (4u << 20)
 /* Longer than any line can be: a dropped line would be one that the target was too slow for. */
@@ -104,13 +105,6 @@ static void format_time(char *dst, size_t size, int64_t unix_ms)
 	snprintf(dst + len, size - len, ".%03dZ", (int)(unix_ms % 1000));
 }
 
-static const char *path_word(enum tw_path path)
-{
-	static const char *const words[TW_PATHS] = {"packet", "socket", "relay"};
-
-	return path < TW_PATHS ? words[path] : "none";
-}
-
 static const char *or_dash(const char *text)
 {
 	return *text ? text : "-";
@@ -129,15 +123,10 @@ static size_t format_text(char *dst, size_t size, const struct line *line,
 		       "to_backend=%llu to_client=%llu duration_ms=%llu tries=%u reason=%s\n",
 		       line->start, line->client, or_dash(line->listener), or_dash(sni),
 		       or_dash(alpn), or_dash(line->route), or_dash(line->backend),
-		       path_word(r->path), (unsigned long long)r->bytes_to_backend,
+		       show_path_word(r->path), (unsigned long long)r->bytes_to_backend,
 		       (unsigned long long)r->bytes_to_client, (unsigned long long)r->age_ms,
 		       r->tries, reason_word(r->reason));
 	return len > 0 && (size_t)len < size ? (size_t)len : 0;
-}
-
-static json_t *string_or_null(const char *text)
-{
-	return *text ? json_string(text) : json_null();
 }
 
 static size_t format_json(char *dst, size_t size, const struct line *line,
@@ -148,11 +137,10 @@ static size_t format_json(char *dst, size_t size, const struct line *line,
 
 	object = json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:I, s:I, s:I, s:i, s:s}",
 			   "time", line->start, "client", line->client, "local", line->local,
-			   "listener", string_or_null(line->listener), "sni",
-			   string_or_null(r->sni), "alpn", alpn_json(r->alpn, r->alpn_len), "route",
-			   string_or_null(line->route), "backend", string_or_null(line->backend),
-			   "path", path_word(r->path), "bytes_to_backend",
-			   (json_int_t)r->bytes_to_backend, "bytes_to_client",
+			   "listener", show_text(line->listener), "sni", show_text(r->sni), "alpn",
+			   alpn_json(r->alpn, r->alpn_len), "route", show_text(line->route),
+			   "backend", show_text(line->backend), "path", show_path_word(r->path),
+			   "bytes_to_backend", (json_int_t)r->bytes_to_backend, "bytes_to_client",
 			   (json_int_t)r->bytes_to_client, "duration_ms", (json_int_t)r->age_ms,
 			   "tries", (int)r->tries, "reason", reason_word(r->reason));
 	if (!object)

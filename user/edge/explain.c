@@ -65,11 +65,6 @@ static const char *match_kind(const struct tw_decide *q)
 	return *q->matched.name == '*' ? "wildcard" : "exact";
 }
 
-static json_t *or_null(const char *text)
-{
-	return text ? json_string(text) : json_null();
-}
-
 static json_t *shares(struct router *router, const struct tw_route *route)
 {
 	const struct tw_slot *slots =
@@ -85,7 +80,7 @@ static json_t *shares(struct router *router, const struct tw_route *route)
 		double share = sum ? 100.0 * slots[i].weight / sum : 0;
 
 		json_array_append_new(array, json_pack("{s:o, s:i, s:f, s:b}", "address",
-						       or_null(b ? b->text : NULL), "weight",
+						       show_text(b ? b->text : NULL), "weight",
 						       (int)slots[i].weight, "share", share,
 						       "drained", b ? (int)b->drained : 0));
 	}
@@ -124,14 +119,14 @@ static json_t *explain_bind(struct router *router, const struct tables_bind *bin
 	route = q->route ? tables_route(tables, q->route) : NULL;
 	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:o}",
 			 "bind", show_bind_address(bind->key.addr, bind->key.port), "listener",
-			 or_null(listener ? listener->name : NULL), "name",
-			 or_null(q->ask == TW_ASK_NAME ? q->name : NULL), "matched",
-			 or_null(q->matched_len ? q->matched.name : NULL), "match",
-			 or_null(match_kind(q)), "route", or_null(route ? route->name : NULL),
+			 show_text(listener ? listener->name : NULL), "name",
+			 show_text(q->ask == TW_ASK_NAME ? q->name : NULL), "matched",
+			 show_text(q->matched_len ? q->matched.name : NULL), "match",
+			 show_text(match_kind(q)), "route", show_text(route ? route->name : NULL),
 			 "reason", reason_word(q->reason), "reason_text", reason_text(q->reason),
-			 "backend", or_null(q->backend ? q->address.text : NULL), "backends",
+			 "backend", show_text(q->backend ? q->address.text : NULL), "backends",
 			 shares(router, route), "balance",
-			 or_null(route ? show_balance_word(route->balance) : NULL), "timeouts",
+			 show_text(route ? show_balance_word(route->balance) : NULL), "timeouts",
 			 show_timeouts(&q->timeouts), "on_refuse",
 			 show_on_refuse_word(q->on_refuse), "tried", patterns(q));
 }

@@ -15,9 +15,16 @@ static json_int_t load(const __u64 *counter)
 	return (json_int_t)__atomic_load_n(counter, __ATOMIC_RELAXED);
 }
 
-static json_t *string_or_null(const char *text)
+json_t *show_text(const char *text)
 {
 	return text && *text ? json_string(text) : json_null();
+}
+
+const char *show_path_word(enum tw_path path)
+{
+	static const char *const words[TW_PATHS] = {"packet", "socket", "relay"};
+
+	return path < TW_PATHS ? words[path] : "none";
 }
 
 const char *show_balance_word(__u32 balance)
@@ -152,7 +159,7 @@ static json_t *route_backends(struct router *router, const struct tw_route *rout
 
 		json_array_append_new(array, json_pack("{s:i, s:o, s:i, s:b, s:b}", "id",
 						       (int)slots[i].backend, "address",
-						       string_or_null(b ? b->text : NULL), "weight",
+						       show_text(b ? b->text : NULL), "weight",
 						       (int)slots[i].weight, "drained",
 						       b ? (int)b->drained : 0, "invalid", !b));
 	}
@@ -247,14 +254,13 @@ static json_t *listener_counts(struct router *router, const struct tw_listener *
 
 json_t *show_listener(struct router *router, const struct tw_listener *l)
 {
-	return json_pack("{s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "id", (int)l->id,
-			 "name", l->name, "address", show_bind_address(l->addr, l->port),
-			 "hostname", string_or_null(l->hostname), "on_refuse",
-			 show_on_refuse_word(l->on_refuse), "timeouts", show_timeouts(&l->timeouts),
-			 "no_sni", fallback_backends(router, l->no_sni_route), "unknown_name",
-			 fallback_backends(router, l->unknown_name_route), "not_tls",
-			 fallback_backends(router, l->not_tls_route), "stats",
-			 listener_counts(router, l));
+	return json_pack(
+		"{s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "id", (int)l->id, "name",
+		l->name, "address", show_bind_address(l->addr, l->port), "hostname",
+		show_text(l->hostname), "on_refuse", show_on_refuse_word(l->on_refuse), "timeouts",
+		show_timeouts(&l->timeouts), "no_sni", fallback_backends(router, l->no_sni_route),
+		"unknown_name", fallback_backends(router, l->unknown_name_route), "not_tls",
+		fallback_backends(router, l->not_tls_route), "stats", listener_counts(router, l));
 }
 
 /* --- everything counted ------------------------------------------------------------------ */
@@ -335,7 +341,6 @@ json_t *show_stats(struct router *router)
 
 json_t *show_connection(struct router *router, const struct conn_record *r)
 {
-	static const char *const paths[TW_PATHS] = {"packet", "socket", "relay"};
 	struct tables *tables = router_tables(router);
 	const struct tw_listener *l = tables_listener(tables, r->listener);
 	const struct tw_route *route = tables_route(tables, r->route);
@@ -347,14 +352,13 @@ json_t *show_connection(struct router *router, const struct conn_record *r)
 	addr_format(local, r->local.ip, r->local.port);
 	return json_pack(
 		"{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:i}", "id",
-		id, "client", client, "local", local, "listener",
-		string_or_null(l ? l->name : NULL), "sni", string_or_null(r->sni), "alpn",
-		alpn_json(r->alpn, r->alpn_len), "route",
-		string_or_null(route ? route->name : NULL), "backend",
-		string_or_null(b ? b->text : NULL), "path", paths[r->path], "state", r->state,
-		"bytes_to_backend", (json_int_t)r->bytes_to_backend, "bytes_to_client",
-		(json_int_t)r->bytes_to_client, "age_ms", (json_int_t)r->age_ms, "idle_ms",
-		(json_int_t)r->idle_ms, "tries", (int)r->tries);
+		id, "client", client, "local", local, "listener", show_text(l ? l->name : NULL),
+		"sni", show_text(r->sni), "alpn", alpn_json(r->alpn, r->alpn_len), "route",
+		show_text(route ? route->name : NULL), "backend", show_text(b ? b->text : NULL),
+		"path", show_path_word(r->path), "state", r->state, "bytes_to_backend",
+		(json_int_t)r->bytes_to_backend, "bytes_to_client", (json_int_t)r->bytes_to_client,
+		"age_ms", (json_int_t)r->age_ms, "idle_ms", (json_int_t)r->idle_ms, "tries",
+		(int)r->tries);
 }
 
 /* --- what changed ------------------------------------------------------------------------- */

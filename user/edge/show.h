@@ -20,6 +20,9 @@ json_t *show_timeouts(const struct tw_timeouts *timeouts);
 json_t *show_changes(const struct tables_changes *changes);
 /* "*:443", "10.0.0.1:443" */
 json_t *show_bind_address(const __u8 addr[16], __be16 port);
+/* A string; null for NULL and "". */
+json_t *show_text(const char *text);
+const char *show_path_word(enum tw_path path);
 const char *show_balance_word(__u32 balance);
 const char *show_on_refuse_word(__u32 on_refuse);
 
