@@ -37,6 +37,8 @@ static __always_inline void decide_clear(struct tw_decide *q)
 	q->set = 0;
 	q->tries = 0;
 	q->on_refuse = TW_ON_REFUSE_RESET;
+	q->paths = 0;
+	q->local = TW_LOCAL_OFF;
 	q->matched_len = 0;
 	__builtin_memset(&q->timeouts, 0, sizeof(q->timeouts));
 	__builtin_memset(&q->address, 0, sizeof(q->address));
@@ -108,6 +110,8 @@ __weak int decide_listener(struct tw_scratch *s)
 	}
 	q->on_refuse = listener->on_refuse;
 	q->timeouts = listener->timeouts;
+	q->paths = listener->paths;
+	q->local = listener->local;
 	if (q->reason == TW_REFUSE_no_sni)
 		instead = listener->no_sni_route;
 	else if (q->reason == TW_REFUSE_not_tls)
@@ -150,6 +154,8 @@ __weak int decide_backend(struct tw_scratch *s)
 	q->route = route->id;
 	q->tries = route->tries;
 	decide_timeouts(&q->timeouts, &route->timeouts);
+	if (route->local)
+		q->local = route->local;
 	if (q->reason || route->refuse) {
 		q->reason = TW_REFUSE_refused_name;
 		return 0;
@@ -215,7 +221,8 @@ static __always_inline bool decide(struct tw_scratch *s)
 {
 	struct decide_walk walk = {.s = s};
 
-	s->drawn_route = 0;
+	s->drawn_route = s->q.drawn_route;
+	s->drawn = s->q.drawn;
 	bpf_loop(DECIDE_ATTEMPTS, decide_attempt, &walk, 0);
 	return walk.is_done;
 }

@@ -31,6 +31,11 @@ struct tw_decide {
 	__u16 name_len; /* 1 .. TW_NAME_MAX */
 	__u16 alpn_len; /* bytes of alpn */
 	__u16 tried_n;
+	/* The connection's number in the sequence of a route, if it has drawn one; route 0 = none.
+	 */
+	__u32 drawn_route;
+	__u32 pad;
+	__u64 drawn;
 	__u32 tried[TW_TRIES_MAX];    /* backends that failed for this connection */
 	char name[TW_NAME_SIZE];      /* normalised (name.h), zero-filled */
 	__u8 alpn[TW_ASK_ALPN_BYTES]; /* as on the wire: length byte, protocol, ... (RFC 7301 3.1)
@@ -44,13 +49,15 @@ struct tw_decide {
 	__u32 set;		     /* the set that the backend was picked from */
 	__u32 tries;		     /* of the route */
 	__u32 on_refuse;	     /* enum tw_on_refuse */
+	__u32 paths;		     /* bit n: enum tw_path n may be used */
+	__u32 local;		     /* enum tw_local, OFF or DIRECT; route's over listener's */
 	__u32 matched_len;	     /* matched entry: length of the pattern in matched; 0 = none */
 	struct tw_timeouts timeouts; /* route's over listener's; all set */
 	struct tw_backend address;   /* of the backend */
 	struct tw_name_key matched;  /* the tw_names entry that decided */
 } __attribute__((aligned(8)));
 
-_Static_assert(sizeof(struct tw_decide) == 1056, "copied in and out in whole words");
+_Static_assert(sizeof(struct tw_decide) == 1080, "copied in and out in whole words");
 
 /* Callers of tw_decide at one time. */
 #define TW_SCRATCH_MAX 256

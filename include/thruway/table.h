@@ -29,6 +29,8 @@
 #define TW_ROUTE_BACKENDS_MAX 1024
 /* Weight of one backend, as in the Gateway API. */
 #define TW_WEIGHT_MAX	      1000000
+/* Warm sockets of one backend. */
+#define TW_POOL_MAX	      1024
 
 enum tw_path { TW_PATH_PACKET, TW_PATH_SOCKET, TW_PATH_RELAY, TW_PATHS };
 
@@ -65,6 +67,13 @@ struct tw_timeouts {
 	__u32 half_closed_ms;
 };
 
+/* Where client and backend are sockets of this node: see include/thruway/local.h. */
+enum tw_local {
+	TW_LOCAL_UNSET, /* of a route: as the listener says */
+	TW_LOCAL_OFF,
+	TW_LOCAL_DIRECT,
+};
+
 #define TW_HELLO_MS_DEFAULT	  10000
 #define TW_CONNECT_MS_DEFAULT	  5000
 #define TW_IDLE_MS_DEFAULT	  3600000
@@ -79,13 +88,13 @@ struct tw_listener {
 	__u16 on_refuse; /* enum tw_on_refuse */
 	__u32 id;
 	__u32 bind;
-	__u32 pad;
+	__u32 paths;		     /* bit n: enum tw_path n may be used */
 	struct tw_timeouts timeouts; /* all set */
 	/* Routes for what would be refused; 0 = refuse. */
 	__u32 no_sni_route;
 	__u32 unknown_name_route;
 	__u32 not_tls_route;
-	__u32 pad2;
+	__u32 local; /* enum tw_local, OFF or DIRECT */
 };
 
 /* --- names ------------------------------------------------------------------------------- */
@@ -154,7 +163,7 @@ struct tw_route {
 	__u32 stride; /* coprime to total_weight, near its golden section: see bpf/pick.bpf.h */
 	__u32 tries;  /* backends tried for one connection */
 	__u32 refuse; /* 1 = every connection is refused (refused_name) */
-	__u32 pad;
+	__u32 local;  /* enum tw_local */
 	struct tw_timeouts timeouts; /* 0 = the listener's */
 };
 
@@ -187,14 +196,15 @@ struct tw_backend {
 	__u16 family; /* enum tw_backend_family */
 	__u32 id;
 	__u32 drained; /* 1 = no new connections (thruway backend drain) */
-	__u32 pad;
+	__u32 pool;    /* warm sockets that are kept connected; 0 = none */
 };
 
 /* --- counters: arrays, mapped into the daemon with mmap(2), added to atomically ------------ */
 
 struct tw_path_stats {
-	__u64 connections; /* joined to a backend since the counter was made */
-	__u64 active;	   /* now holding a backend: being connected to it, or joined */
+	/* Got a backend since the counter was made; each under the path that it began on. */
+	__u64 connections;
+	__u64 active; /* now holding a backend: being connected to it, or joined */
 	__u64 bytes_to_backend;
 	__u64 bytes_to_client;
 };

@@ -21,7 +21,24 @@ static void print_list(FILE *out, const char *what, char *const *texts, size_t n
 static void print_backends(FILE *out, const char *what, const struct config_backend *b, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
-		fprintf(out, "%s%s*%u", i ? "," : what, b[i].backend.text, b[i].weight);
+		fprintf(out, "%s%s*%u%s%.0u", i ? "," : what, b[i].backend.text, b[i].weight,
+			b[i].backend.pool ? " pool " : "", b[i].backend.pool);
+}
+
+static void print_paths(FILE *out, const char *before, uint32_t paths, const char *after)
+{
+	static const char *const words[TW_PATHS] = {"packet", "socket", "relay"};
+
+	for (size_t i = 0; i < TW_PATHS; i++)
+		if (paths & 1u << i)
+			fprintf(out, "%s%s%s", before, words[i], after);
+}
+
+static void print_local(FILE *out, enum tw_local local)
+{
+	static const char *const words[] = {"", " local off", " local direct"};
+
+	fputs(words[local], out);
 }
 
 static void print_timeouts(FILE *out, const struct tw_timeouts *timeouts)
@@ -36,7 +53,10 @@ static void print_timeouts(FILE *out, const struct tw_timeouts *timeouts)
 		fprintf(out, " half_closed %ums", timeouts->half_closed_ms);
 }
 
-static void print_listener(FILE *out, const struct config_listener *listener)
+#define PATHS_DEFAULT (1u << TW_PATH_SOCKET | 1u << TW_PATH_RELAY)
+
+static void print_listener(FILE *out, const struct config *config,
+			   const struct config_listener *listener)
 {
 	static const char *const on_refuse[] = {"", " alert", " drop"};
 	char address[ADDR_TEXT_SIZE];
@@ -46,6 +66,9 @@ static void print_listener(FILE *out, const struct config_listener *listener)
 		on_refuse[listener->on_refuse]);
 	if (listener->hostname)
 		fprintf(out, " hostname %s", listener->hostname);
+	if (listener->paths != config->paths)
+		print_paths(out, " path ", listener->paths, "");
+	print_local(out, listener->local);
 	print_list(out, " interfaces ", listener->interfaces, listener->n_interfaces);
 	print_timeouts(out, &listener->timeouts);
 	print_backends(out, " no_sni ", listener->no_sni, listener->n_no_sni);
@@ -67,22 +90,22 @@ static void print_route(FILE *out, const struct config_route *route)
 	if (route->tries)
 		fprintf(out, " tries %u", route->tries);
 	print_timeouts(out, &route->timeouts);
+	print_local(out, route->local);
 	print_backends(out, " backends ", route->backends, route->n_backends);
 	fputc('\n', out);
 }
 
 static void print_config(FILE *out, const struct config *config)
 {
-	static const char *const paths[TW_PATHS] = {"packet", "socket", "relay"};
-	bool is_default = true;
-
 	if (config->has_fatal)
 		fprintf(out, "  fatal\n");
-	for (size_t i = 0; i < TW_PATHS; i++)
-		is_default &= config->paths[i];
-	for (size_t i = 0; i < TW_PATHS && !is_default; i++)
-		if (config->paths[i])
-			fprintf(out, "  path %s\n", paths[i]);
+	if (config->paths != PATHS_DEFAULT)
+		print_paths(out, "  path ", config->paths, "\n");
+	if (config->redirect_per_connection != 4 << 20)
+		fprintf(out, "  redirect_per_connection %llu\n",
+			(unsigned long long)config->redirect_per_connection);
+	if (config->redirect_total != 1 << 30)
+		fprintf(out, "  redirect_total %llu\n", (unsigned long long)config->redirect_total);
 	if (config->workers)
 		fprintf(out, "  workers %u\n", config->workers);
 	if (config->access_log.target)
@@ -93,7 +116,7 @@ static void print_config(FILE *out, const struct config *config)
 	if (config->keepalive_s)
 		fprintf(out, "  keepalive %us\n", config->keepalive_s);
 	for (size_t i = 0; i < config->n_listeners; i++)
-		print_listener(out, &config->listeners[i]);
+		print_listener(out, config, &config->listeners[i]);
 	for (size_t i = 0; i < config->n_routes; i++)
 		print_route(out, &config->routes[i]);
 }

@@ -454,6 +454,36 @@ static void dry_run_does_not_move_the_sequence(void **state)
 	}
 }
 
+static void number_that_was_drawn_before_is_used_again(void **state)
+{
+	struct rig *rig = *state;
+	struct tw_stats *stats;
+	struct tw_decide q;
+	uint64_t picks;
+	uint8_t first = 0;
+
+	rig_sync(rig, LISTENER "routes: [{hostnames: [a.net], backends: [{address: '" A
+			       "'}, {address: '" B "'}]}]\n");
+	q = rig_question(rig, "a.net");
+	rig_ask(rig, &q);
+	stats = datapath_route_stats(rig->dp, q.route);
+	picks = stats->picks;
+	for (int n = 0; n < 4; n++) {
+		q.drawn_route = q.route;
+		q.drawn = (uint64_t)n;
+		rig_ask(rig, &q);
+		assert_int_equal(q.reason, TW_OK);
+		if (n % 2 == 0)
+			first = q.address.addr[15];
+		else
+			assert_int_not_equal(q.address.addr[15], first);
+	}
+	assert_int_equal(stats->picks, picks);
+	q.drawn_route = q.route + 1;
+	rig_ask(rig, &q);
+	assert_int_equal(stats->picks, picks + 1);
+}
+
 static void least_conn_prefers_the_less_loaded_for_its_weight(void **state)
 {
 	struct rig *rig = *state;
@@ -624,6 +654,7 @@ int main(void)
 		T(drained_backend_gets_no_connection_and_others_keep_their_shares),
 		T(tried_backends_are_not_given_again),
 		T(dry_run_does_not_move_the_sequence),
+		T(number_that_was_drawn_before_is_used_again),
 		T(least_conn_prefers_the_less_loaded_for_its_weight),
 		T(source_removal_moves_only_its_own_clients),
 		T(source_is_the_same_after_a_restart_and_on_another_node),

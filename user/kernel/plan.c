@@ -41,6 +41,7 @@ void plan_route(const struct plan *plan, uint32_t i, struct tw_route *ret_route,
 		.tries = route->tries,
 		.refuse = route->refuse,
 		.timeouts = route->timeouts,
+		.local = route->local,
 	};
 	copy_text(ret_route->name, route->name, TW_NAME_SIZE);
 	copy_text(ret_route->listener, route->listener, TW_LABEL_SIZE);
@@ -77,6 +78,8 @@ void plan_listener(const struct plan *plan, uint32_t i, struct tw_listener *ret_
 		.no_sni_route = route_id(plan, listener->no_sni),
 		.unknown_name_route = route_id(plan, listener->unknown_name),
 		.not_tls_route = route_id(plan, listener->not_tls),
+		.paths = config->paths,
+		.local = config->local ? config->local : TW_LOCAL_OFF,
 	};
 	copy_text(ret_listener->name, config->name, TW_LABEL_SIZE);
 	if (config->hostname)

@@ -70,10 +70,12 @@ static int add_backends(struct sync *s)
 	for (size_t i = 0; i < s->plan.t->n_backends && !r; i++) {
 		struct tw_backend value = *s->plan.t->backends[i];
 
-		if (s->plan.backends[i].state != PLAN_NEW)
+		const struct tw_backend *is = s->m->backends[s->plan.backends[i].id];
+
+		if (s->plan.backends[i].state != PLAN_NEW && is->pool == value.pool)
 			continue;
 		value.id = s->plan.backends[i].id;
-		value.drained = 0;
+		value.drained = s->plan.backends[i].state == PLAN_NEW ? 0 : is->drained;
 		r = mirror_put_backend(s->m, &value);
 	}
 	return r;

@@ -159,6 +159,7 @@ static int copy_backends(const struct mirror *m, const struct mirror_route *rout
 		backend->backend = *is;
 		backend->backend.id = 0;
 		backend->backend.drained = 0;
+		backend->pool = is->pool;
 	}
 	return 0;
 }
@@ -174,6 +175,7 @@ static int copy_route(const struct mirror *m, const struct mirror_route *route,
 	config->tries = value->tries;
 	config->refuse = value->refuse;
 	config->timeouts = value->timeouts;
+	config->local = value->local;
 	config->name = strdup(value->name);
 	r = config->name ? copy_word(value->name, &config->hostnames, &config->n_hostnames)
 			 : -ENOMEM;

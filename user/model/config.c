@@ -13,10 +13,13 @@
 #include "model/config_parts.h"
 #include "model/yaml.h"
 
-#define WORKERS_MAX	256
-#define CONNECTIONS_MAX 10000000
+/* Bytes that wait for one slow reader, and for all. */
+#define REDIRECT_PER_CONNECTION (4u << 20)
+#define REDIRECT_TOTAL		(1u << 30)
+#define WORKERS_MAX		256
+#define CONNECTIONS_MAX		10000000
 /* TCP_KEEPIDLE takes no more. */
-#define KEEPALIVE_S_MAX 32767
+#define KEEPALIVE_S_MAX		32767
 
 #define MINIMAL                                                                                    \
 	"a minimal configuration is:  listeners: [{port: 443}]  and  "                             \
@@ -44,28 +47,47 @@ static void read_path_word(struct reader *r, const struct reader_path *path,
 						    [TW_PATH_SOCKET] = "socket",
 						    [TW_PATH_RELAY] = "relay"};
 	int word = reader_word(r, path, node, words, TW_PATHS);
-	bool *paths = target;
+	uint32_t *paths = target;
 
 	if (word < 0)
 		return;
-	if (paths[word])
+	if (*paths & 1u << word)
 		reader_warning(r, path, node, "%s is listed twice, ignored", words[word]);
-	else if (word != TW_PATH_RELAY)
-		reader_warning(r, path, node, "the %s path is not in this version, ignored",
-			       words[word]);
-	paths[word] = true;
+	else if (word == TW_PATH_PACKET)
+		reader_warning(r, path, node, "the packet path is not in this version, ignored");
+	*paths |= 1u << word;
+}
+
+void config_read_paths(struct reader *r, const struct reader_path *path,
+		       const struct yaml_node *node, void *target)
+{
+	size_t n_errors = r->problems->n_errors;
+	uint32_t *paths = target;
+
+	*paths = 0;
+	reader_each(r, path, node, read_path_word, paths);
+	if (!(*paths & 1u << TW_PATH_RELAY) && r->problems->n_errors == n_errors)
+		reader_error(r, path, node, "relay is what the other paths fall back to: add it");
 }
 
 static void read_paths(struct reader *r, const struct reader_path *path,
 		       const struct yaml_node *node, void *target)
 {
-	bool *paths = ((struct config *)target)->paths;
-	size_t n_errors = r->problems->n_errors;
+	config_read_paths(r, path, node, &((struct config *)target)->paths);
+}
 
-	memset(paths, 0, TW_PATHS * sizeof(*paths));
-	reader_each(r, path, node, read_path_word, paths);
-	if (!paths[TW_PATH_RELAY] && r->problems->n_errors == n_errors)
-		reader_error(r, path, node, "relay is the one path of this version: add it");
+static void read_per_connection(struct reader *r, const struct reader_path *path,
+				const struct yaml_node *node, void *target)
+{
+	(void)reader_size(r, path, node, 64 << 10, 1 << 30,
+			  &((struct config *)target)->redirect_per_connection);
+}
+
+static void read_total(struct reader *r, const struct reader_path *path,
+		       const struct yaml_node *node, void *target)
+{
+	(void)reader_size(r, path, node, 1 << 20, 1ull << 40,
+			  &((struct config *)target)->redirect_total);
 }
 
 static void read_workers(struct reader *r, const struct reader_path *path,
@@ -182,16 +204,22 @@ static void check_routes(struct reader *r, const struct reader_path *path,
 	(void)is_items(r, path, node);
 }
 
-enum { FIELD_LISTENERS, FIELD_ROUTES }; /* may stand in every document */
+enum {
+	FIELD_LISTENERS, /* these two may stand in every document */
+	FIELD_ROUTES,
+	FIELD_REDIRECT_PER_CONNECTION,
+};
 
 static const struct reader_field top_fields[] = {
 	[FIELD_LISTENERS] = {"listeners", read_listeners, 0},
 	[FIELD_ROUTES] = {"routes", check_routes, 0},
+	[FIELD_REDIRECT_PER_CONNECTION] = {"redirect_per_connection", read_per_connection, 0},
 	{"paths", read_paths, 0},
 	{"workers", read_workers, 0},
 	{"access_log", read_access_log, 0},
 	{"limits", read_limits, 0},
 	{"keepalive", read_keepalive, 0},
+	{"redirect_total", read_total, 0},
 };
 
 static bool is_kubernetes(const struct yaml_node *document)
@@ -340,6 +368,19 @@ static void loader_fini(struct loader *loader)
 	seen_free(&loader->alpns);
 }
 
+/* The setting that was given, or else its default, is in the way of the other one. */
+static void check_sizes(struct loader *loader)
+{
+	const struct config *config = loader->config;
+
+	if (config->redirect_per_connection > config->redirect_total)
+		config_problem_add(
+			loader->reader.problems, &loader->given[FIELD_REDIRECT_PER_CONNECTION],
+			false, "redirect_per_connection: %llu is more than redirect_total (%llu)",
+			(unsigned long long)config->redirect_per_connection,
+			(unsigned long long)config->redirect_total);
+}
+
 static int load(struct loader *loader, const struct config_text *texts, size_t n)
 {
 	struct config_problems *problems = loader->reader.problems;
@@ -353,6 +394,10 @@ static int load(struct loader *loader, const struct config_text *texts, size_t n
 	if (err)
 		return err;
 	each_document(loader, read_settings);
+	check_sizes(loader);
+	for (size_t i = 0; i < loader->config->n_listeners; i++)
+		if (!loader->config->listeners[i].paths)
+			loader->config->listeners[i].paths = loader->config->paths;
 	check_not_empty(loader, n == 1 ? texts[0].file : NULL);
 	each_document(loader, read_routes);
 	loader->config->has_fatal =
@@ -371,8 +416,9 @@ int config_parse_texts(const struct config_text *texts, size_t n, struct config 
 	loader.reader = (struct reader){.problems = problems, .loader = &loader};
 	loader.config = calloc(1, sizeof(*loader.config));
 	if (loader.config) {
-		for (size_t i = 0; i < TW_PATHS; i++)
-			loader.config->paths[i] = true;
+		loader.config->paths = 1u << TW_PATH_SOCKET | 1u << TW_PATH_RELAY;
+		loader.config->redirect_per_connection = REDIRECT_PER_CONNECTION;
+		loader.config->redirect_total = REDIRECT_TOTAL;
 		err = load(&loader, texts, n);
 	}
 	loader_fini(&loader);

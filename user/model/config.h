@@ -40,8 +40,9 @@ struct config_problems {
 };
 
 struct config_backend {
-	struct tw_backend backend; /* text, addr, port, family; id and drained are 0 */
+	struct tw_backend backend; /* text, addr, port, family, pool; id and drained are 0 */
 	uint32_t weight;	   /* 0 .. TW_WEIGHT_MAX */
+	uint32_t pool;		   /* warm sockets; 0 .. TW_POOL_MAX */
 	bool is_invalid; /* takes its share and refuses it; backend is empty (Gateway API) */
 	struct config_pos pos;
 };
@@ -55,6 +56,8 @@ struct config_listener {
 	size_t n_interfaces;
 	enum tw_on_refuse on_refuse;
 	struct tw_timeouts timeouts; /* 0 = default */
+	uint32_t paths;		     /* bit n: enum tw_path n may be used; never 0 */
+	enum tw_local local;	     /* UNSET = off */
 	/* Backends for what would be refused; n 0 = refuse. */
 	struct config_backend *no_sni, *unknown_name, *not_tls;
 	size_t n_no_sni, n_unknown_name, n_not_tls;
@@ -81,14 +84,17 @@ struct config_route {
 	 */
 	bool is_bad;
 	struct tw_timeouts timeouts; /* 0 = the listener's */
+	enum tw_local local;	     /* UNSET = as the listener says */
 	struct config_pos pos;
 };
 
 enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 
 struct config {
-	bool paths[TW_PATHS]; /* those that may be used */
-	uint32_t workers;     /* 0 = one per core */
+	uint32_t paths; /* bit n: enum tw_path n may be used, where a listener does not say */
+	/* Bytes that may wait for slow readers on the socket path. */
+	uint64_t redirect_per_connection, redirect_total;
+	uint32_t workers; /* 0 = one per core */
 	struct {
 		char *target; /* NULL = off, "stdout", "syslog" or a file's path */
 		enum config_log_format format;

@@ -13,6 +13,7 @@
 #include "thruway/name.h"
 
 #define UNIX_PATH_MAX (sizeof(((struct sockaddr_un *)0)->sun_path) - 1)
+#define POOL_WHAT     "a number of warm sockets"
 #define EXPECTED      "expected 10.0.0.5:8443, [2001:db8::5]:8443 or unix:/path"
 
 bool config_ip_is_usable(const uint8_t ip[16], const char **ret_why)
@@ -127,41 +128,88 @@ static int parse_address(const char *text, struct tw_backend *ret_backend, char 
 	return 0;
 }
 
-static int parse_weight(const char *text, uint32_t *ret_weight, char **ret_why)
+/* Where options begin: the path of a UNIX socket may hold commas. */
+static const char *options_of(const char *text)
 {
-	size_t len = strlen(text);
+	const char *end = text + strlen(text), *comma;
+
+	for (;;) {
+		comma = memrchr(text, ',', (size_t)(end - text));
+		if (!comma || (strncmp(comma, ",weight=", 8) && strncmp(comma, ",pool=", 6)))
+			break;
+		end = comma;
+	}
+	/* One that is none of these is said to be wrong, but for a path. */
+	return comma && strncmp(text, "unix:", 5) ? comma : end;
+}
+
+static int set_pool(struct config_backend *backend, char **ret_why)
+{
+	if (backend->pool && backend->backend.family == TW_FAMILY_UNIX)
+		return config_why(ret_why, "a pool is for TCP backends");
+	backend->backend.pool = backend->pool;
+	return 0;
+}
+
+/* @len digits at @text, 0 .. @max. */
+static int parse_number(const char *text, size_t len, const char *what, uint32_t max,
+			uint32_t *ret_value, char **ret_why)
+{
 	char shown[80];
-	uint32_t weight = 0;
+	uint32_t value = 0;
 
 	log_quote(shown, sizeof(shown), text, len);
-	if (!len || len > 7 || strspn(text, "0123456789") != len || (len > 1 && *text == '0'))
-		return config_why(ret_why, "%s is not a weight (0..%u)", len ? shown : "nothing",
-				  TW_WEIGHT_MAX);
-	for (const char *c = text; *c; c++)
-		weight = weight * 10 + (uint32_t)(*c - '0');
-	if (weight > TW_WEIGHT_MAX)
-		return config_why(ret_why, "%s is not a weight (0..%u)", shown, TW_WEIGHT_MAX);
-	*ret_weight = weight;
+	if (len && len <= 7 && strspn(text, "0123456789") >= len && (len == 1 || *text != '0'))
+		for (size_t i = 0; i < len; i++)
+			value = value * 10 + (uint32_t)(text[i] - '0');
+	else
+		value = UINT32_MAX;
+	if (value > max)
+		return config_why(ret_why, "%s is not %s (0..%u)", len ? shown : "nothing", what,
+				  max);
+	*ret_value = value;
 	return 0;
+}
+
+/* One of ",weight=N" and ",pool=N", @len bytes without the comma. */
+static int parse_option(const char *text, size_t len, struct config_backend *backend,
+			char **ret_why)
+{
+	if (len >= 7 && !strncmp(text, "weight=", 7))
+		return parse_number(text + 7, len - 7, "a weight", TW_WEIGHT_MAX, &backend->weight,
+				    ret_why);
+	if (len >= 5 && !strncmp(text, "pool=", 5))
+		return parse_number(text + 5, len - 5, POOL_WHAT, TW_POOL_MAX, &backend->pool,
+				    ret_why);
+	return config_why(ret_why, "a backend is ADDRESS:PORT[,weight=N][,pool=N]");
 }
 
 int config_parse_backend(const char *text, struct config_backend *ret_backend, char **ret_why)
 {
 	struct config_backend backend = {.weight = 1};
-	const char *option = strrchr(text, ',');
-	_cleanup_free_ char *address = NULL;
+	const char *option = options_of(text);
+	_cleanup_free_ char *address = strndup(text, (size_t)(option - text));
+	bool has_weight = false, has_pool = false;
 	int err = 0;
 
-	address = option ? strndup(text, (size_t)(option - text)) : strdup(text);
 	*ret_why = NULL;
 	if (!address)
 		return -ENOMEM;
-	if (option && strncmp(option, ",weight=", 8))
-		return config_why(ret_why, "a backend is ADDRESS:PORT or ADDRESS:PORT,weight=N");
-	if (option)
-		err = parse_weight(option + 8, &backend.weight, ret_why);
+	while (*option && !err) {
+		size_t len = strcspn(++option, ",");
+		bool *has = *option == 'w' ? &has_weight : &has_pool;
+
+		if (*has)
+			return config_why(ret_why, "%.*s stands twice", *option == 'w' ? 6 : 4,
+					  option);
+		*has = true;
+		err = parse_option(option, len, &backend, ret_why);
+		option += len;
+	}
 	if (!err)
 		err = parse_address(address, &backend.backend, ret_why);
+	if (!err)
+		err = set_pool(&backend, ret_why);
 	if (!err)
 		*ret_backend = backend;
 	return err;
@@ -195,9 +243,16 @@ static void read_weight(struct reader *r, const struct reader_path *path,
 	(void)reader_number(r, path, node, "a weight", 0, TW_WEIGHT_MAX, target);
 }
 
+static void read_pool(struct reader *r, const struct reader_path *path,
+		      const struct yaml_node *node, void *target)
+{
+	(void)reader_number(r, path, node, POOL_WHAT, 0, TW_POOL_MAX, target);
+}
+
 static const struct reader_field backend_fields[] = {
 	{"address", read_address, offsetof(struct config_backend, backend)},
 	{"weight", read_weight, offsetof(struct config_backend, weight)},
+	{"pool", read_pool, offsetof(struct config_backend, pool)},
 };
 
 struct backend_list {
@@ -220,6 +275,8 @@ static void read_backend(struct reader *r, const struct reader_path *path,
 			       NULL);
 		if (!yaml_get(node, "address"))
 			reader_error(r, path, node, "a backend needs an address");
+		err = set_pool(&backend, &why);
+		note_why(r, path, node, err, why);
 	} else {
 		text = reader_text(r, path, node, "a backend; " EXPECTED ", or {address, weight}");
 		err = text ? config_parse_backend(text, &backend, &why) : 0;

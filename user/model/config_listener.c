@@ -111,6 +111,17 @@ static void read_on_refuse(struct reader *r, const struct reader_path *path,
 		*(enum tw_on_refuse *)target = (enum tw_on_refuse)word;
 }
 
+void config_read_local(struct reader *r, const struct reader_path *path,
+		       const struct yaml_node *node, void *target)
+{
+	static const char *const words[] = {"off", "direct"};
+	static const enum tw_local values[] = {TW_LOCAL_OFF, TW_LOCAL_DIRECT};
+	int word = reader_word(r, path, node, words, ARRAY_SIZE(words));
+
+	if (word >= 0)
+		*(enum tw_local *)target = values[word];
+}
+
 static const struct reader_field timeout_fields[] = {
 	{"hello", reader_timeout, offsetof(struct tw_timeouts, hello_ms)},
 	{"connect", reader_timeout, offsetof(struct tw_timeouts, connect_ms)},
@@ -156,6 +167,8 @@ static const struct reader_field listener_fields[] = {
 	{"interfaces", read_interfaces, 0},
 	{"on_refuse", read_on_refuse, offsetof(struct config_listener, on_refuse)},
 	{"timeouts", read_timeouts, offsetof(struct config_listener, timeouts)},
+	{"paths", config_read_paths, offsetof(struct config_listener, paths)},
+	{"local", config_read_local, offsetof(struct config_listener, local)},
 	{"no_sni", read_no_sni, 0},
 	{"unknown_name", read_unknown_name, 0},
 	{"not_tls", read_not_tls, 0},

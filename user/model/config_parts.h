@@ -42,6 +42,13 @@ void config_read_route(struct reader *r, const struct reader_path *path,
 		       const struct yaml_node *node, void *config);
 void config_listener_fini(struct config_listener *listener);
 
+/* A list of paths into a uint32_t: bit n is enum tw_path n. */
+void config_read_paths(struct reader *r, const struct reader_path *path,
+		       const struct yaml_node *node, void *target);
+/* direct or off into an enum tw_local. */
+void config_read_local(struct reader *r, const struct reader_path *path,
+		       const struct yaml_node *node, void *target);
+
 /* A list of backends, or one. */
 void config_read_backends(struct reader *r, const struct reader_path *path,
 			  const struct yaml_node *node, struct config_backend **ret_backends,

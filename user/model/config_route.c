@@ -148,6 +148,7 @@ static const struct reader_field route_fields[] = {
 	{"tries", read_tries, offsetof(struct config_route, tries)},
 	{"refuse", read_refuse, offsetof(struct config_route, refuse)},
 	{"timeouts", read_timeouts, offsetof(struct config_route, timeouts)},
+	{"local", config_read_local, offsetof(struct config_route, local)},
 };
 
 /* --- what routes may not share, and may not have too much of --------------------------------- */

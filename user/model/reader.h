@@ -78,6 +78,9 @@ bool reader_number(struct reader *r, const struct reader_path *path, const struc
 /* 10s, 500ms, 1h30m, or a number of seconds. False after an error. */
 bool reader_duration(struct reader *r, const struct reader_path *path, const struct yaml_node *node,
 		     uint64_t min_ms, uint64_t max_ms, uint32_t *ret_ms);
+/* Bytes: a number, or one with KiB, MiB or GiB. False after an error. */
+bool reader_size(struct reader *r, const struct reader_path *path, const struct yaml_node *node,
+		 uint64_t min, uint64_t max, uint64_t *ret_bytes);
 bool reader_bool(struct reader *r, const struct reader_path *path, const struct yaml_node *node,
 		 bool *ret_value);
 /* One of @n words: its index. -1 after an error. */

@@ -55,6 +55,9 @@ static int find_or_add_backend(struct builder *b, const struct tw_backend *backe
 			return -ENOMEM;
 		t->backends[t->n_backends++] = backend;
 	}
+	/* Several routes have it: the largest pool counts. */
+	if (backend->pool > t->backends[i]->pool)
+		t->backends[i] = backend;
 	*ret_backend = i;
 	return 0;
 }
@@ -194,6 +197,7 @@ static int add_config_route(struct builder *b, const struct config_route *config
 		.tries = config->tries ? config->tries : TW_TRIES_DEFAULT,
 		.refuse = config->refuse,
 		.timeouts = config->timeouts,
+		.local = config->local,
 		.pos = config->pos,
 	};
 	uint32_t n_claimed = 0;

@@ -43,6 +43,7 @@ struct table_route {
 	uint32_t tries;
 	bool refuse;
 	struct tw_timeouts timeouts; /* 0 = the listener's */
+	enum tw_local local;	     /* UNSET = the listener's */
 	uint32_t first_slot, n_slots;
 	uint32_t total_weight;
 	uint32_t stride;

@@ -143,6 +143,50 @@ bool reader_duration(struct reader *r, const struct reader_path *path, const str
 	return false;
 }
 
+/* 4194304 -> "4MiB". */
+static void format_size(char *dst, size_t size, uint64_t bytes)
+{
+	if (bytes % (1 << 30) == 0)
+		snprintf(dst, size, "%lluGiB", (unsigned long long)bytes >> 30);
+	else if (bytes % (1 << 20) == 0)
+		snprintf(dst, size, "%lluMiB", (unsigned long long)bytes >> 20);
+	else
+		snprintf(dst, size, "%lluKiB", (unsigned long long)bytes >> 10);
+}
+
+static bool parse_size(const char *text, uint64_t *ret_bytes)
+{
+	static const char *const units[] = {"", "KiB", "MiB", "GiB"};
+	bool has_zero = text[0] == '0' && text[1];
+	uint64_t value;
+
+	if (has_zero || !take_number(&text, &value))
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+		if (!strcmp(text, units[i]))
+			return !__builtin_mul_overflow(value, 1ull << 10 * i, ret_bytes);
+	return false;
+}
+
+bool reader_size(struct reader *r, const struct reader_path *path, const struct yaml_node *node,
+		 uint64_t min, uint64_t max, uint64_t *ret_bytes)
+{
+	char shown[READER_SHOW_SIZE], least[24], most[24];
+	uint64_t bytes;
+
+	if (node->type == YAML_SCALAR && node->n && node->n <= NUMBER_TEXT_MAX &&
+	    strlen(node->text) == node->n && parse_size(node->text, &bytes) && bytes >= min &&
+	    bytes <= max) {
+		*ret_bytes = bytes;
+		return true;
+	}
+	format_size(least, sizeof(least), min);
+	format_size(most, sizeof(most), max);
+	reader_error(r, path, node, "%s is not a size (%s..%s; like 65536, 512KiB, 4MiB)",
+		     reader_show(shown, node), least, most);
+	return false;
+}
+
 void reader_timeout(struct reader *r, const struct reader_path *path, const struct yaml_node *node,
 		    void *target)
 {
