@@ -14,6 +14,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "thruway/decide.h"
+#include "thruway/hello.h"
 
 /* Room for the dots of a name (at most 126), a power of two. */
 #define TW_DOTS_SIZE 128
@@ -52,6 +53,15 @@ struct tw_scratch {
 	__u32 pad;
 	__u64 drawn;
 	__u64 fence;
+};
+
+/* A ClientHello that is being read in a segment: peek.bpf.h. */
+struct tw_peek {
+	__u32 is_taken;
+	__u32 pad;
+	struct tw_hello hello;
+	__u8 chunk[TW_HELLO_CHUNK];
+	struct tw_scratch scratch;
 };
 
 /*

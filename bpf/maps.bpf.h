@@ -17,6 +17,7 @@
 #define THRUWAY_MAPS_BPF_H
 
 #include "defs.bpf.h"
+#include "thruway/socket.h"
 
 /* Address and port -> bind. Ends when no listener is configured there any more. */
 struct {
@@ -138,6 +139,107 @@ struct {
 	__type(key, __u32);
 	__type(value, struct tw_state);
 } tw_state SEC(".maps") __weak;
+
+/*
+ * The socket path. tw_sources and tw_sinks hold sockets of the daemon by their cookie, put there by
+ * its workers; a socket that is closed leaves them by itself. Not pinned: they end with the daemon.
+ * Full: the connection stays on the relay.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, TW_PAIRS_MAX);
+	__type(key, __u64);
+	__type(value, __u64);
+} tw_sources SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, TW_PAIRS_MAX);
+	__type(key, __u64);
+	__type(value, __u64);
+} tw_sinks SEC(".maps") __weak;
+
+/*
+ * Cookies of sources that the next run of tw_leave takes out, and how many of the bytes that were
+ * passed the daemon has read. Not pinned.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, TW_PAIRS_MAX);
+	__type(key, __u64);
+	__type(value, __u64);
+} tw_leaving SEC(".maps") __weak;
+
+/*
+ * Socket cookie -> what its segments are redirected to. Made and removed by the worker that has the
+ * connection; what an earlier daemon left is removed when one starts.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, TW_PAIRS_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u64);
+	__type(value, struct tw_pair);
+} tw_pairs SEC(".maps") __weak;
+
+/* The socket path's limits and counters. Mapped by the daemon, which alone writes the limits. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, __u32);
+	__type(value, struct tw_socket);
+} tw_socket SEC(".maps") __weak;
+
+/* Worker -> the ring through which it is told (struct tw_event). Not pinned. */
+struct tw_ring {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, TW_RING_BYTES);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
+	__uint(max_entries, TW_SCRATCH_MAX);
+	__type(key, __u32);
+	__array(values, struct tw_ring);
+} tw_rings SEC(".maps") __weak;
+
+/* (Backend, worker) -> its warm sockets. Made and removed by the worker. Not pinned. */
+struct tw_pool {
+	__uint(type, BPF_MAP_TYPE_QUEUE);
+	__uint(max_entries, TW_POOL_MAX);
+	__uint(key_size, 0);
+	__type(value, __u64);
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH_OF_MAPS);
+	__uint(max_entries, TW_POOLS_MAX);
+	__type(key, struct tw_pool_key);
+	__array(values, struct tw_pool);
+} tw_pools SEC(".maps") __weak;
+
+/*
+ * On a listening socket: its accepted sockets are to be sources from their first byte on. Set by
+ * the daemon where a backend has a pool; ends with the socket.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
+	__type(key, int);
+	__type(value, struct tw_listening);
+} tw_listening SEC(".maps") __weak;
+
+/* Working memory of the verdict program while it reads a hello; not pinned. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, TW_PEEKS_MAX);
+	__type(key, __u32);
+	__type(value, struct tw_peek);
+} tw_peeks SEC(".maps") __weak;
 
 /* Working memory of tw_decide, one slot a thread. Holds nothing between two calls; not pinned. */
 struct {

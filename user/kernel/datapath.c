@@ -23,6 +23,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "base/cgroup.h"
 #include "base/cleanup.h"
 #include "base/instance.h"
 #include "base/log.h"
@@ -45,6 +46,9 @@ struct datapath {
 	struct tw_stats *backend_stats;
 	struct tw_listener_stats *listener_stats;
 	struct tw_state *state;
+	struct tw_socket *socket;
+	struct bpf_link *leave;	  /* NULL: this kernel does not take the socket path's programs */
+	struct bpf_link *sockops; /* NULL: we do not see our own sockets' events */
 };
 
 static int fail(int err, char **ret_why, const char *fmt, ...)
@@ -135,8 +139,10 @@ static const char *map_content(const char *name)
 {
 	if (strstr(name, "stats"))
 		return "counters";
-	if (!strcmp(name, "tw_state"))
+	if (!strcmp(name, "tw_state") || !strcmp(name, "tw_pairs"))
 		return "nothing";
+	if (!strcmp(name, "tw_socket"))
+		return "counters";
 	return "routes";
 }
 
@@ -194,6 +200,20 @@ static int open_skel(const char *instance, struct thruway_bpf **ret_skel, char *
 	return 0;
 }
 
+/* What the socket path alone needs; the relay works without it. */
+static void leave_out_socket(struct thruway_bpf *skel)
+{
+	bpf_program__set_autoload(skel->progs.tw_verdict, false);
+	bpf_program__set_autoload(skel->progs.tw_leave, false);
+	bpf_program__set_autoload(skel->progs.tw_arm, false);
+	bpf_program__set_autoload(skel->progs.tw_sockops, false);
+	bpf_map__set_autocreate(skel->maps.tw_sources, false);
+	bpf_map__set_autocreate(skel->maps.tw_sinks, false);
+	bpf_map__set_autocreate(skel->maps.tw_rings, false);
+	bpf_map__set_autocreate(skel->maps.tw_pools, false);
+	bpf_map__set_autocreate(skel->maps.tw_listening, false);
+}
+
 static int load_skel(const char *instance, struct thruway_bpf *skel, char **ret_why)
 {
 	char root[PIN_PATH_SIZE];
@@ -247,6 +267,8 @@ static int map_counters(struct datapath *dp)
 		r = map_array(dp->skel->maps.tw_listener_stats, (void **)&dp->listener_stats);
 	if (!r)
 		r = map_array(dp->skel->maps.tw_state, (void **)&dp->state);
+	if (!r)
+		r = map_array(dp->skel->maps.tw_socket, (void **)&dp->socket);
 	return r;
 }
 
@@ -262,6 +284,74 @@ static void forget_active(struct datapath *dp)
 	for (__u32 i = 0; i < TW_LISTENERS_MAX; i++)
 		if (dp->listener_stats[i].waiting)
 			dp->listener_stats[i].waiting = 0;
+}
+
+/* --- the socket path ----------------------------------------------------------------------- */
+
+/*
+ * To our own cgroup, where every socket of ours is, and none of others' if the daemon has one for
+ * itself; the program looks at our listeners' alone either way. Without it accepted sockets become
+ * sources later, from user space.
+ */
+static void attach_sockops(struct datapath *dp)
+{
+	_cleanup_close_ int fd = cgroup_open_own();
+
+	if (fd >= 0)
+		dp->sockops = bpf_program__attach_cgroup(dp->skel->progs.tw_sockops, fd);
+}
+
+/*
+ * Sources run the verdict program, and the iterator is ready. Failing is no error: a kernel that
+ * cannot do it serves the relay path.
+ */
+static void attach_socket(struct datapath *dp)
+{
+	int err = bpf_prog_attach(bpf_program__fd(dp->skel->progs.tw_verdict),
+				  bpf_map__fd(dp->skel->maps.tw_sources), BPF_SK_SKB_STREAM_VERDICT,
+				  0);
+
+	if (!err)
+		dp->leave = bpf_program__attach_iter(dp->skel->progs.tw_leave, NULL);
+	if (dp->leave)
+		attach_sockops(dp);
+}
+
+/*
+ * Load all; where the kernel does not take the socket path's programs, all the others. (Which it
+ * takes cannot be asked: helper probing says yes to everything.)
+ */
+static int load(const char *instance, struct datapath *dp, char **ret_why)
+{
+	int r = load_skel(instance, dp->skel, ret_why);
+
+	if (!r) {
+		attach_socket(dp);
+		return 0;
+	}
+	if (r == -EPERM)
+		return r;
+	thruway_bpf__destroy(dp->skel);
+	dp->skel = NULL;
+	free(*ret_why);
+	*ret_why = NULL;
+	r = open_skel(instance, &dp->skel, ret_why);
+	if (r)
+		return r;
+	leave_out_socket(dp->skel);
+	return load_skel(instance, dp->skel, ret_why);
+}
+
+/* Sockets of an earlier daemon ended with it. */
+static void forget_pairs(struct datapath *dp)
+{
+	int fd = bpf_map__fd(dp->skel->maps.tw_pairs);
+	__u64 key;
+
+	while (!bpf_map_get_next_key(fd, NULL, &key))
+		if (bpf_map_delete_elem(fd, &key))
+			break;
+	dp->socket->backlog = 0;
 }
 
 /* --- public -------------------------------------------------------------------------------- */
@@ -292,7 +382,7 @@ int datapath_open(const char *instance, bool reset, struct datapath **ret_dp, ch
 		}
 	}
 	if (!r)
-		r = load_skel(instance, dp->skel, ret_why);
+		r = load(instance, dp, ret_why);
 	if (r)
 		goto err;
 	dp->decide_fd = bpf_program__fd(dp->skel->progs.tw_decide);
@@ -302,6 +392,7 @@ int datapath_open(const char *instance, bool reset, struct datapath **ret_dp, ch
 		goto err;
 	}
 	forget_active(dp);
+	forget_pairs(dp);
 	*ret_dp = dp;
 	return 0;
 err:
@@ -318,7 +409,10 @@ struct datapath *datapath_close(struct datapath *dp)
 		unmap_array(dp->skel->maps.tw_backend_stats, dp->backend_stats);
 		unmap_array(dp->skel->maps.tw_listener_stats, dp->listener_stats);
 		unmap_array(dp->skel->maps.tw_state, dp->state);
+		unmap_array(dp->skel->maps.tw_socket, dp->socket);
 	}
+	bpf_link__destroy(dp->leave);
+	bpf_link__destroy(dp->sockops);
 	thruway_bpf__destroy(dp->skel);
 	free(dp);
 	return NULL;
@@ -409,6 +503,26 @@ struct tw_stats *datapath_backend_stats(const struct datapath *dp, __u32 backend
 struct tw_listener_stats *datapath_listener_stats(const struct datapath *dp, __u32 listener)
 {
 	return &dp->listener_stats[listener < TW_LISTENERS_MAX ? listener : 0];
+}
+
+struct tw_socket *datapath_socket(const struct datapath *dp)
+{
+	return dp->socket;
+}
+
+int datapath_leave_fd(const struct datapath *dp)
+{
+	return dp->leave ? bpf_link__fd(dp->leave) : -EOPNOTSUPP;
+}
+
+int datapath_arm_fd(const struct datapath *dp)
+{
+	return bpf_program__fd(dp->skel->progs.tw_arm);
+}
+
+bool datapath_sees_sockets(const struct datapath *dp)
+{
+	return dp->sockops;
 }
 
 void datapath_begin_write(const struct datapath *dp)

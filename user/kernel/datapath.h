@@ -9,6 +9,7 @@
 #include <stdbool.h>
 
 #include "thruway/decide.h"
+#include "thruway/socket.h"
 
 struct datapath;
 
@@ -56,5 +57,17 @@ void datapath_begin_write(const struct datapath *dp);
 struct tw_stats *datapath_route_stats(const struct datapath *dp, __u32 route);
 struct tw_stats *datapath_backend_stats(const struct datapath *dp, __u32 backend);
 struct tw_listener_stats *datapath_listener_stats(const struct datapath *dp, __u32 listener);
+
+/* The socket path's limits and counters, in shared memory. */
+struct tw_socket *datapath_socket(const struct datapath *dp);
+/*
+ * The iterator that takes sockets out of tw_sources, as a link's file descriptor, lent.
+ * -EOPNOTSUPP: this kernel does not take the socket path's programs.
+ */
+int datapath_leave_fd(const struct datapath *dp);
+/* The program tw_arm, lent. */
+int datapath_arm_fd(const struct datapath *dp);
+/* Is the sockops program attached to our own cgroup? */
+bool datapath_sees_sockets(const struct datapath *dp);
 
 #endif

@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Redirecting what a joined socket receives, and noticing when it had better stop: the queue behind
+ * a redirect has no limit (net/core/skmsg.c), and no program may take its own socket out of the
+ * map. So the worker is told, once, through its ring.
+ *
+ * Every function runs under the source socket's lock: there is one writer to a struct tw_pair.
+ */
+#ifndef THRUWAY_REDIRECT_BPF_H
+#define THRUWAY_REDIRECT_BPF_H
+
+#include "kernel.bpf.h"
+#include "maps.bpf.h"
+
+/*
+ * Bulk: so many bytes within so long. Below that rate redirecting costs less than two wake-ups of
+ * the relay; above it, splice(2) moves a megabyte at a time. See docs/architecture.md.
+ */
+#define BULK_BYTES (16ULL << 20)
+#define BULK_NS	   200000000ULL
+
+/* bpf_skb_adjust_room() takes off at most so much in one call. */
+#define TRIM_MAX   4095
+#define TRIM_CALLS 32
+
+static __always_inline struct tw_socket *socket_state(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&tw_socket, &zero);
+}
+
+struct trim_walk {
+	struct __sk_buff *skb;
+	__u32 left;
+};
+
+static long trim_part(__u32 i, void *arg)
+{
+	struct trim_walk *walk = arg;
+	__u32 part = walk->left < TRIM_MAX ? walk->left : TRIM_MAX;
+
+	(void)i;
+	if (!part || bpf_skb_adjust_room(walk->skb, -(__s32)part, 0, 0))
+		return 1;
+	walk->left -= part;
+	return 0;
+}
+
+/*
+ * A segment may begin with bytes that were read before: those of a retransmission that overlaps, or
+ * what a recv(2) took of it before the socket was joined. tcp_read_skb() hands it over whole. Take
+ * them off. false: they cannot be taken off.
+ */
+static __always_inline bool redirect_trim(struct __sk_buff *skb)
+{
+	struct sk_buff *kskb = bpf_cast_to_kern_ctx(skb);
+	struct bpf_sock *sk = skb->sk;
+	struct tcp_skb_cb *cb = (void *)kskb->cb;
+	struct tcp_sock *tcp;
+	struct trim_walk walk = {.skb = skb};
+	__u32 seq, read;
+
+	if (!sk)
+		return false;
+	tcp = bpf_skc_to_tcp_sock(sk);
+	if (!tcp)
+		return false;
+	bpf_probe_read_kernel(&seq, sizeof(seq), &cb->seq);
+	read = tcp->copied_seq - seq;
+	if (!read || (__s32)read < 0)
+		return true;
+	if (read >= skb->len)
+		return false;
+	walk.left = read;
+	bpf_loop(TRIM_CALLS, trim_part, &walk, 0);
+	return !walk.left;
+}
+
+/* How far the sink's TCP has come: all that was ever written to it. */
+static __always_inline bool redirect_written(const __u64 *cookie, __u32 *ret)
+{
+	struct bpf_sock *sk = bpf_map_lookup_elem(&tw_sinks, cookie);
+	struct tcp_sock *tcp;
+
+	if (!sk)
+		return false;
+	tcp = bpf_skc_to_tcp_sock(sk);
+	if (tcp)
+		*ret = tcp->write_seq;
+	bpf_sk_release(sk);
+	return tcp;
+}
+
+/* false: the ring is full. */
+static __always_inline bool redirect_tell(__u64 cookie, struct tw_pair *pair, __u32 kind,
+					  __u32 ejection)
+{
+	void *ring = bpf_map_lookup_elem(&tw_rings, &pair->worker);
+	struct tw_event *event;
+
+	if (!ring)
+		return false;
+	event = bpf_ringbuf_reserve(ring, sizeof(*event), 0);
+	if (!event)
+		return false;
+	event->cookie = cookie;
+	event->kind = kind;
+	event->ejection = ejection;
+	bpf_ringbuf_submit(event, 0);
+	return true;
+}
+
+static __always_inline void redirect_eject(__u64 cookie, struct tw_pair *pair, __u32 ejection)
+{
+	/* Else the next look tries again. */
+	if (redirect_tell(cookie, pair, TW_EVENT_EJECT, ejection))
+		pair->ejection = ejection;
+}
+
+static __always_inline bool redirect_is_bulk(struct tw_pair *pair)
+{
+	if (pair->redirected - pair->window_at < BULK_BYTES)
+		return false;
+	if (pair->last_ns - pair->window_ns <= BULK_NS)
+		return true;
+	pair->window_ns = pair->last_ns;
+	pair->window_at = pair->redirected;
+	return false;
+}
+
+/* Every TW_BACKLOG_STEP bytes: how much waits for the reader, and is this still the right path? */
+static __always_inline void redirect_check(__u64 cookie, struct tw_pair *pair)
+{
+	struct tw_socket *state = socket_state();
+	__u32 written;
+	__u64 waits;
+
+	pair->check_at = pair->redirected + TW_BACKLOG_STEP;
+	if (!state || !redirect_written(&pair->peer, &written))
+		return;
+	waits = (__u32)((__u32)pair->redirected - (written - pair->base));
+	__sync_fetch_and_add(&state->backlog, waits - pair->backlog);
+	pair->backlog = waits;
+	if (pair->ejection)
+		return;
+	if (waits > state->per_connection)
+		redirect_eject(cookie, pair, TW_EJECT_backlog);
+	else if (waits > TW_BACKLOG_STEP && state->backlog > state->in_all)
+		redirect_eject(cookie, pair, TW_EJECT_total);
+	else if (redirect_is_bulk(pair))
+		redirect_eject(cookie, pair, TW_EJECT_bulk);
+}
+
+static __always_inline void redirect_count_path(struct tw_path_stats *path, __u32 direction,
+						__u64 bytes)
+{
+	if (direction)
+		__sync_fetch_and_add(&path->bytes_to_client, bytes);
+	else
+		__sync_fetch_and_add(&path->bytes_to_backend, bytes);
+}
+
+static __always_inline void redirect_count(struct tw_pair *pair, __u64 bytes)
+{
+	struct tw_stats *stats;
+	__u32 id = pair->route;
+
+	pair->redirected += bytes;
+	pair->last_ns = bpf_ktime_get_ns();
+	stats = bpf_map_lookup_elem(&tw_route_stats, &id);
+	if (stats)
+		redirect_count_path(&stats->socket, pair->direction, bytes);
+	id = pair->backend;
+	stats = bpf_map_lookup_elem(&tw_backend_stats, &id);
+	if (stats)
+		redirect_count_path(&stats->socket, pair->direction, bytes);
+}
+
+/*
+ * The verdict on a segment of a joined socket. What is dropped here was acknowledged already: only
+ * where its sink has gone, and with it the connection.
+ */
+static __always_inline int redirect(struct __sk_buff *skb, __u64 cookie, struct tw_pair *pair)
+{
+	struct tw_socket *state;
+
+	if (!pair->redirected) {
+		if (!redirect_written(&pair->peer, &pair->base))
+			goto gone;
+		pair->check_at = TW_BACKLOG_STEP;
+		pair->window_ns = bpf_ktime_get_ns();
+	}
+	redirect_count(pair, skb->len);
+	if (pair->redirected >= pair->check_at)
+		redirect_check(cookie, pair);
+	if (bpf_sk_redirect_hash(skb, &tw_sinks, &pair->peer, 0) == SK_PASS)
+		return SK_PASS;
+gone:
+	state = socket_state();
+	if (state)
+		__sync_fetch_and_add(&state->dropped, 1);
+	return SK_DROP;
+}
+
+#endif
