@@ -128,7 +128,7 @@ static void a_text_line_has_every_field_and_escapes_what_the_client_sent(void **
 	assert_string_equal(line,
 			    "2023-11-14T22:13:20.123Z client=192.0.2.1:12345 listener=tls "
 			    "sni=app.example.com alpn=h2,\\x3d\\x22\\x0a\\x2cz route=route-two "
-			    "backend=10.0.0.5:8443 path=relay to_backend=517 "
+			    "backend=10.0.0.5:8443 path=relay pooled=no left=- to_backend=517 "
 			    "to_client=5000000000 duration_ms=42 tries=1 reason=closed\n");
 }
 

@@ -160,7 +160,8 @@ class Thruway(Contender):
         self.instance = f"{hosts.PREFIX}{os.getpid()}-{path}"
 
     def config(self, folder):
-        return f"""paths: [{self.path}]
+        paths = "relay" if self.path == "relay" else f"{self.path}, relay"
+        return f"""paths: [{paths}]
 listeners:
   - name: tls
     address: {self.address}
@@ -195,4 +196,5 @@ def all_contenders():
         Haproxy("haproxy-1m", "HAProxy, splice, 1M pipes", 8004, is_peer=True, pipe=1 << 20),
         Sniproxy("sniproxy", "sniproxy", 8005),
         Thruway("relay", "thruway, relay path", 8010, path="relay"),
+        Thruway("socket", "thruway, socket path", 8011, path="socket"),
     ]

@@ -24,9 +24,16 @@
 
 #include "base/clock.h"
 #include "conn/listener.h"
+#include "kernel/sockmap.h"
 
 /* How long the other end may take none of the bytes from before an RST. */
 #define CLOSING_MS	 60000
+/*
+ * Joining two sockets in the kernel and taking them apart costs as much as a few dozen messages: it
+ * is for connections that go on. One whose client sends again after the backend's answer does, and
+ * so does one that has lived so long.
+ */
+#define JOIN_AFTER_MS	 50
 #define BACKOFF_MS_FIRST 8
 #define BACKOFF_MS_LAST	 1024
 
@@ -81,6 +88,8 @@ static const char *state_word(const struct conn *c)
 
 void conn_describe(const struct worker *w, const struct conn *c, struct conn_record *r)
 {
+	uint64_t redirected[2], active_ms;
+
 	memset(r, 0, sizeof(*r));
 	r->id = c->id;
 	r->client = c->client;
@@ -92,12 +101,18 @@ void conn_describe(const struct worker *w, const struct conn *c, struct conn_rec
 	r->sni = c->hello ? (const char *)c->hello->bytes : "";
 	r->alpn = c->hello ? c->hello->bytes + c->hello->name_len + 1 : NULL;
 	r->alpn_len = c->hello ? c->hello->alpn_len : 0;
-	r->path = TW_PATH_RELAY;
+	r->path = c->path;
+	r->ejection = c->ejection;
+	r->is_pooled = c->is_pooled;
 	r->state = state_word(c);
-	r->bytes_to_backend = c->flow[CLIENT].bytes;
-	r->bytes_to_client = c->flow[BACKEND].bytes;
+	redirect_counts(w, c, redirected, &active_ms);
+	if (active_ms < c->active_ms)
+		active_ms = c->active_ms;
+	r->bytes_to_backend = c->flow[CLIENT].bytes + redirected[CLIENT];
+	r->bytes_to_client = c->flow[BACKEND].bytes + redirected[BACKEND];
 	r->age_ms = w->now_ms - c->accepted_ms;
-	r->idle_ms = w->now_ms - c->active_ms;
+	/* The kernel may have moved bytes since this worker looked at the clock. */
+	r->idle_ms = w->now_ms > active_ms ? w->now_ms - active_ms : 0;
 	r->tries = c->n_tried + (c->side[BACKEND].source.fd >= 0);
 	r->start_unix_ms = clock_unix_ms() - (int64_t)r->age_ms;
 }
@@ -115,25 +130,38 @@ static void close_side(struct side *side, bool with_rst)
 	side->is_watched = false;
 }
 
-static void count_active(struct worker *w, struct conn *c, int n)
+/* What its route and its backend count for the path that it is on. */
+static void path_stats(const struct worker *w, const struct conn *c,
+		       struct tw_path_stats *ret_stats[2])
 {
-	const struct datapath *dp = w->shared->dp;
+	struct tw_stats *of[] = {datapath_route_stats(w->shared->dp, c->route),
+				 datapath_backend_stats(w->shared->dp, c->backend)};
 
-	counter_add(&datapath_route_stats(dp, c->route)->relay.active, (uint64_t)n);
-	counter_add(&datapath_backend_stats(dp, c->backend)->relay.active, (uint64_t)n);
+	for (size_t i = 0; i < 2; i++)
+		ret_stats[i] = c->path == TW_PATH_SOCKET ? &of[i]->socket : &of[i]->relay;
+}
+
+void conn_count_active(struct worker *w, struct conn *c, int n)
+{
+	struct tw_path_stats *stats[2];
+
+	path_stats(w, c, stats);
+	for (size_t i = 0; i < 2; i++)
+		counter_add(&stats[i]->active, (uint64_t)n);
 	c->is_active = n > 0;
 }
 
 void conn_take_backend(struct worker *w, struct conn *c)
 {
-	count_active(w, c, 1);
+	conn_count_active(w, c, 1);
 }
 
 void conn_drop_backend(struct worker *w, struct conn *c)
 {
 	close_side(&c->side[BACKEND], true);
+	redirect_drop_backend(w, c);
 	if (c->is_active)
-		count_active(w, c, -1);
+		conn_count_active(w, c, -1);
 }
 
 void conn_stop_waiting(struct worker *w, struct conn *c)
@@ -155,9 +183,10 @@ void conn_end(struct worker *w, struct conn *c, enum tw_reason reason, bool with
 		conn_describe(w, c, &record);
 	conn_stop_waiting(w, c);
 	if (c->is_active)
-		count_active(w, c, -1);
+		conn_count_active(w, c, -1);
 	close_side(&c->side[CLIENT], with_rst);
 	close_side(&c->side[BACKEND], with_rst);
+	redirect_end(w, c);
 	flow_drop(&w->tools, &c->flow[CLIENT]);
 	flow_drop(&w->tools, &c->flow[BACKEND]);
 	timer_cancel(&w->timers, &c->timer);
@@ -205,40 +234,51 @@ void conn_end_all(struct worker *w, enum tw_reason reason)
 
 /* --- moving bytes ------------------------------------------------------------------------ */
 
-bool conn_watch(struct worker *w, struct side *side, bool wants_out)
+bool conn_rewatch(struct worker *w, struct side *side)
 {
 	struct epoll_event event = {
-		.events = EPOLLIN | EPOLLRDHUP | EPOLLPRI | EPOLLET | (wants_out ? EPOLLOUT : 0u),
+		.events = EPOLLRDHUP | EPOLLPRI | EPOLLET | (side->is_quiet ? 0u : EPOLLIN) |
+			  (side->wants_out ? EPOLLOUT : 0u),
 		.data.ptr = side,
 	};
 	int op = side->is_watched ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
 
-	if (side->is_watched && (side->wants_out || !wants_out))
-		return true;
-	if (epoll_ctl(w->epoll_fd, op, side->source.fd, &event) < 0)
-		return false;
-	side->is_watched = true;
-	side->wants_out = wants_out;
-	return true;
+	side->is_watched = epoll_ctl(w->epoll_fd, op, side->source.fd, &event) == 0;
+	return side->is_watched;
 }
 
-static void count_bytes(struct worker *w, struct conn *c, const uint64_t before[2])
+bool conn_watch(struct worker *w, struct side *side, bool wants_out)
+{
+	if (side->is_watched && (side->wants_out || !wants_out))
+		return true;
+	side->wants_out = wants_out;
+	return conn_rewatch(w, side);
+}
+
+void conn_make_ready(struct worker *w, struct conn *c)
+{
+	if (c->is_ready)
+		return;
+	TAILQ_INSERT_TAIL(&w->ready, c, queue);
+	c->is_ready = true;
+}
+
+/* The relay's, also before and after a connection's time on the socket path. */
+static void count_bytes(struct worker *w, struct conn *c, const uint64_t moved[2])
 {
 	const struct datapath *dp = w->shared->dp;
 	struct tw_path_stats *route = &datapath_route_stats(dp, c->route)->relay;
 	struct tw_path_stats *backend = &datapath_backend_stats(dp, c->backend)->relay;
-	uint64_t up = c->flow[CLIENT].bytes - before[CLIENT];
-	uint64_t down = c->flow[BACKEND].bytes - before[BACKEND];
 
-	if (up) {
-		counter_add(&route->bytes_to_backend, up);
-		counter_add(&backend->bytes_to_backend, up);
+	if (moved[CLIENT]) {
+		counter_add(&route->bytes_to_backend, moved[CLIENT]);
+		counter_add(&backend->bytes_to_backend, moved[CLIENT]);
 	}
-	if (down) {
-		counter_add(&route->bytes_to_client, down);
-		counter_add(&backend->bytes_to_client, down);
+	if (moved[BACKEND]) {
+		counter_add(&route->bytes_to_client, moved[BACKEND]);
+		counter_add(&backend->bytes_to_client, moved[BACKEND]);
 	}
-	if (up || down)
+	if (moved[CLIENT] || moved[BACKEND])
 		c->active_ms = w->now_ms;
 }
 
@@ -351,23 +391,41 @@ static void settle_eof(struct worker *w, struct conn *c)
 	}
 }
 
+/* From @side to the other one, unless the kernel does it. true: there is more to move. */
+static bool pump(struct worker *w, struct conn *c, size_t side, uint64_t moved[2])
+{
+	uint64_t before = c->flow[side].bytes;
+	bool has_more;
+
+	if (!redirect_is_relayed(c, side))
+		return false;
+	has_more = flow_pump(&w->tools, &c->flow[side], &c->side[side], &c->side[!side]);
+	moved[side] += c->flow[side].bytes - before;
+	if (c->redirect && c->side[side].eof)
+		redirect_confirm_end(w, c, side);
+	return has_more;
+}
+
 /* Move what can be moved, pass on what ended, and see to it that an event comes for the rest. */
 static void conn_move(struct worker *w, struct conn *c)
 {
 	struct side *client = &c->side[CLIENT], *backend = &c->side[BACKEND];
-	uint64_t before[2] = {c->flow[CLIENT].bytes, c->flow[BACKEND].bytes};
-	bool has_more;
+	uint64_t moved[2] = {0, 0};
+	bool has_more, was_answered = c->flow[BACKEND].bytes;
 
-	has_more = flow_pump(&w->tools, &c->flow[CLIENT], client, backend);
-	has_more |= flow_pump(&w->tools, &c->flow[BACKEND], backend, client);
+	if (c->redirect)
+		redirect_step(w, c);
+	has_more = pump(w, c, CLIENT, moved);
+	has_more |= pump(w, c, BACKEND, moved);
 	if (!c->reason && (client->error || backend->error)) {
 		size_t failed = client->error ? CLIENT : BACKEND;
 
 		note_failure(w, c, failed);
-		has_more |=
-			flow_pump(&w->tools, &c->flow[failed], &c->side[failed], &c->side[!failed]);
+		if (c->redirect)
+			redirect_step(w, c);
+		has_more |= pump(w, c, failed, moved);
 	}
-	count_bytes(w, c, before);
+	count_bytes(w, c, moved);
 	if (c->reason)
 		settle_failure(w, c);
 	else if (client->eof || backend->eof)
@@ -379,10 +437,13 @@ static void conn_move(struct worker *w, struct conn *c)
 		conn_end(w, c, TW_END_io_error, true);
 		return;
 	}
-	if (has_more && !c->is_ready) {
-		TAILQ_INSERT_TAIL(&w->ready, c, queue);
-		c->is_ready = true;
-	}
+	if (has_more)
+		conn_make_ready(w, c);
+	else if ((was_answered && moved[CLIENT]) || w->now_ms - c->accepted_ms >= JOIN_AFTER_MS)
+		redirect_try(w, c);
+	redirect_leave_again(w, c);
+	if (redirect_due_ms(w, c) < c->timer.due_ms)
+		timer_set(&w->timers, &c->timer, redirect_due_ms(w, c));
 }
 
 void conn_run_ready(struct worker *w, struct conn_queue *queue)
@@ -410,6 +471,7 @@ void conn_accept(struct worker *w, const struct listener *l, int fd, const struc
 		close(fd);
 		return;
 	}
+	c->path = TW_PATH_RELAY;
 	c->side[CLIENT].source = (struct source){.fd = fd, .kind = SOURCE_CLIENT};
 	c->side[BACKEND].source = (struct source){.fd = -1, .kind = SOURCE_BACKEND};
 	c->id = (uint64_t)w->index << 48 | ++w->next_id;
@@ -429,7 +491,9 @@ void conn_accept(struct worker *w, const struct listener *l, int fd, const struc
 	}
 	c->is_waiting = true;
 	counter_add(&stats->waiting, 1);
-	conn_read_hello(w, c);
+	redirect_accepted(w, c);
+	if (c->state == CONN_HELLO)
+		conn_read_hello(w, c);
 	if (c->state == CONN_HELLO)
 		timer_set(&w->timers, &c->timer, c->accepted_ms + l->hello_ms);
 }
@@ -438,25 +502,75 @@ void conn_accept(struct worker *w, const struct listener *l, int fd, const struc
  * The timer is for the idle timeout, but first of all for keepalive: a connection that is short
  * need not pay for setting it.
  */
-void conn_join(struct worker *w, struct conn *c)
+static uint64_t first_timer_ms(const struct worker *w, const struct conn *c)
 {
-	const struct datapath *dp = w->shared->dp;
-	struct tw_path_stats *route = &datapath_route_stats(dp, c->route)->relay;
-	struct tw_path_stats *backend = &datapath_backend_stats(dp, c->backend)->relay;
 	uint64_t keepalive_ms =
 		__atomic_load_n(&w->shared->keepalive_s, __ATOMIC_RELAXED) * 1000ull;
 
-	counter_add(&route->connections, 1);
-	counter_add(&backend->connections, 1);
+	return keepalive_ms < c->idle_ms ? keepalive_ms : c->idle_ms;
+}
+
+void conn_join(struct worker *w, struct conn *c)
+{
+	struct tw_path_stats *stats[2];
+	uint64_t first_ms = first_timer_ms(w, c);
+
 	conn_stop_waiting(w, c);
 	c->state = CONN_OPEN;
 	c->active_ms = w->now_ms;
 	/* A near backend answers while the hello is sent: looking is cheaper than an event. */
 	for (size_t i = 0; i < 2; i++)
 		c->side[i].readable = c->side[i].writable = true;
-	timer_set(&w->timers, &c->timer,
-		  w->now_ms + (keepalive_ms < c->idle_ms ? keepalive_ms : c->idle_ms));
+	if (w->shared->sockmap && first_ms > JOIN_AFTER_MS)
+		first_ms = JOIN_AFTER_MS;
+	timer_set(&w->timers, &c->timer, w->now_ms + first_ms);
 	conn_move(w, c);
+	/* Under the path that it has taken by now, also if it has ended. */
+	path_stats(w, c, stats);
+	for (size_t i = 0; i < 2; i++)
+		counter_add(&stats[i]->connections, 1);
+}
+
+void conn_joined(struct worker *w, struct conn *c, const struct tw_join *join)
+{
+	static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+	struct tw_path_stats *stats[2];
+	int fd = pool_claim(w, join->warm);
+
+	if (!c || c->state != CONN_HELLO || fd < 0) {
+		/* The client was refused or has gone: so has the connection, for the backend. */
+		if (fd >= 0) {
+			(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+			close(fd);
+			sockmap_drop_pair(w->redirect.sockmap, join->warm);
+		}
+		if (c && c->state == CONN_HELLO)
+			conn_refuse(w, c, TW_REFUSE_internal);
+		return;
+	}
+	c->listener = join->listener;
+	c->route = join->route;
+	c->backend = join->backend;
+	c->paths = (uint8_t)join->paths;
+	c->idle_ms = join->timeouts.idle_ms;
+	c->half_closed_ms = join->timeouts.half_closed_ms;
+	c->is_pooled = true;
+	/* Only the log would miss it. */
+	c->hello = conn_hello_new(w, join->name, join->name_len, join->alpn, join->alpn_len);
+	c->side[BACKEND].source.fd = fd;
+	c->side[BACKEND].is_watched = true;
+	conn_take_backend(w, c);
+	conn_stop_waiting(w, c);
+	c->state = CONN_OPEN;
+	c->active_ms = w->now_ms;
+	for (size_t i = 0; i < 2; i++)
+		c->side[i].readable = c->side[i].writable = true;
+	timer_set(&w->timers, &c->timer, w->now_ms + first_timer_ms(w, c));
+	redirect_adopt(w, c, join->warm);
+	path_stats(w, c, stats);
+	for (size_t i = 0; i < 2; i++)
+		counter_add(&stats[i]->connections, 1);
+	conn_make_ready(w, c);
 }
 
 /* --- events and timers ------------------------------------------------------------------- */
@@ -494,7 +608,12 @@ void conn_event(struct worker *w, struct side *side, uint32_t events)
 	note_events(side, events);
 	switch ((enum conn_state)c->state) {
 	case CONN_HELLO:
-		if (events & (EPOLLERR | EPOLLHUP))
+		/* It may be joined already. */
+		if (c->redirect)
+			redirect_ring_event(w);
+		if (c->state != CONN_HELLO)
+			conn_move(w, c);
+		else if (events & (EPOLLERR | EPOLLHUP))
 			conn_refuse(w, c, TW_REFUSE_hello_closed);
 		else
 			conn_read_hello(w, c);
@@ -508,6 +627,8 @@ void conn_event(struct worker *w, struct side *side, uint32_t events)
 	case CONN_OPEN:
 		if ((events & EPOLLERR) && !side->error)
 			side->error = socket_error(side->source.fd);
+		if ((events & EPOLLPRI) && c->redirect)
+			redirect_eject(w, c, TW_EJECT_urgent);
 		conn_move(w, c);
 		break;
 	case CONN_CLOSING:
@@ -538,12 +659,22 @@ static void set_backend_keepalive(struct worker *w, struct conn *c)
 
 static void open_timer(struct worker *w, struct conn *c)
 {
+	uint64_t redirected[2], active_ms;
+
+	/* The time has come to join it, or to see how far a joined one has drained. */
+	conn_move(w, c);
+	if (c->state != CONN_OPEN)
+		return;
 	if (!c->has_keepalive)
 		set_backend_keepalive(w, c);
+	redirect_counts(w, c, redirected, &active_ms);
+	if (active_ms > c->active_ms)
+		c->active_ms = active_ms;
 	if (w->now_ms >= due_ms(c) && is_draining(c))
 		c->active_ms = w->now_ms;
 	if (w->now_ms < due_ms(c))
-		timer_set(&w->timers, &c->timer, due_ms(c));
+		timer_set(&w->timers, &c->timer,
+			  due_ms(c) < redirect_due_ms(w, c) ? due_ms(c) : redirect_due_ms(w, c));
 	else if (c->reason)
 		conn_end(w, c, c->reason, true);
 	else
@@ -556,7 +687,10 @@ void conn_timer(struct worker *w, struct timer *timer)
 
 	switch ((enum conn_state)c->state) {
 	case CONN_HELLO:
-		conn_refuse(w, c, TW_REFUSE_hello_timeout);
+		if (c->redirect)
+			redirect_ring_event(w);
+		if (c->state == CONN_HELLO)
+			conn_refuse(w, c, TW_REFUSE_hello_timeout);
 		break;
 	case CONN_CONNECTING:
 		conn_connect_failed(w, c);

@@ -25,6 +25,7 @@
 #include "base/addr.h"
 #include "base/timer.h"
 #include "conn/flow.h"
+#include "conn/redirect.h"
 #include "conn/worker.h"
 
 enum conn_state {
@@ -50,8 +51,9 @@ struct conn {
 	struct flow flow[2]; /* from that side to the other */
 	struct timer timer;
 	LIST_ENTRY(conn) link;
-	TAILQ_ENTRY(conn) queue;  /* ready or dead */
-	struct conn_hello *hello; /* NULL = not read yet, or without name and ALPN */
+	TAILQ_ENTRY(conn) queue;   /* ready or dead */
+	struct redirect *redirect; /* NULL = not joined in the kernel */
+	struct conn_hello *hello;  /* NULL = not read yet, or without name and ALPN */
 	uint64_t id;
 	uint64_t accepted_ms;
 	uint64_t active_ms; /* last byte that moved, or was seen to have been acknowledged */
@@ -72,15 +74,20 @@ struct conn {
 	uint8_t reason;		/* enum tw_reason, once it is known */
 	uint8_t ask;		/* enum tw_ask */
 	uint8_t on_refuse;	/* enum tw_on_refuse */
+	uint8_t path;		/* enum tw_path: where it is counted */
+	uint8_t paths;		/* bit n: enum tw_path n may be used */
+	uint8_t ejection;	/* enum tw_ejection: why it left the socket path */
 	uint16_t backoff_ms;	/* CLOSING: between two looks at the send queue */
 	bool is_ready : 1;	/* in the worker's ready queue */
 	bool is_waiting : 1;	/* counted as waiting of its speaker */
 	bool is_active : 1;	/* counted as active of its route and backend */
+	bool is_pooled : 1;	/* its backend's socket came out of a pool */
+	bool has_left : 1;	/* the socket path: never again */
 	bool has_lowat : 1;	/* SO_RCVLOWAT is set */
 	bool has_keepalive : 1; /* set at the backend's socket, too */
 };
 
-_Static_assert(sizeof(struct conn) <= 400, "an idle pair is cheap");
+_Static_assert(sizeof(struct conn) <= 408, "an idle pair is cheap");
 
 /*
  * Take over @fd, which @worker has just accepted from @peer by @listener. @refuse: it cannot be
@@ -101,8 +108,17 @@ void conn_describe(const struct worker *worker, const struct conn *conn,
 
 /* --- between the files that make up a connection --------------------------------------------- */
 
+/* Keep what a ClientHello said. NULL: no memory. */
+struct conn_hello *conn_hello_new(struct worker *worker, const char *name, uint16_t name_len,
+				  const uint8_t *alpn, uint16_t alpn_len);
 /* Put @side into the epoll set. false: the kernel has no memory for it. */
 bool conn_watch(struct worker *worker, struct side *side, bool wants_out);
+/* Put it in again, after is_quiet changed. false: the kernel has no memory for it. */
+bool conn_rewatch(struct worker *worker, struct side *side);
+/* Look at it again before sleeping. */
+void conn_make_ready(struct worker *worker, struct conn *conn);
+/* Count it in or out (-1) as active on its path. */
+void conn_count_active(struct worker *worker, struct conn *conn, int n);
 /* The bytes so far have been counted; close what is open and let go of the connection. */
 void conn_end(struct worker *worker, struct conn *conn, enum tw_reason reason, bool with_rst);
 /*
@@ -115,6 +131,9 @@ void conn_drop_backend(struct worker *worker, struct conn *conn);
 void conn_stop_waiting(struct worker *worker, struct conn *conn);
 /* The backend's socket is connected: from here on bytes move. */
 void conn_join(struct worker *worker, struct conn *conn);
+
+/* The verdict program has joined @conn (NULL: it has ended) with a warm socket. */
+void conn_joined(struct worker *worker, struct conn *conn, const struct tw_join *join);
 
 /* connect.c: from the first byte to the backend */
 void conn_read_hello(struct worker *worker, struct conn *conn);

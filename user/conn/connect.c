@@ -83,30 +83,39 @@ static void wait_for_more(struct worker *w, struct conn *c, uint32_t need, size_
 	/* The rest may wait for an acknowledgement of this (Nagle), which we told to wait. */
 	if (have)
 		(void)setsockopt(client->source.fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
-	if (have >= GROW_FROM)
-		set_lowat(c, FLOW_BUF_BYTES);
-	if ((have >= EAGER_BYTES && need > have + 1) || c->has_lowat)
-		set_lowat(c, (int)need);
+	/* Of a source, what was passed to us does not count for the mark. */
+	if (!client->in_map) {
+		if (have >= GROW_FROM)
+			set_lowat(c, FLOW_BUF_BYTES);
+		if ((have >= EAGER_BYTES && need > have + 1) || c->has_lowat)
+			set_lowat(c, (int)need);
+	}
 	if (!conn_watch(w, client, false))
 		refuse_internal(w, c, "epoll", -errno);
 }
 
-/* Keep what the ClientHello said. */
+struct conn_hello *conn_hello_new(struct worker *w, const char *name, uint16_t name_len,
+				  const uint8_t *alpn, uint16_t alpn_len)
+{
+	struct conn_hello *kept = malloc(sizeof(*kept) + name_len + 1u + alpn_len);
+
+	if (!kept)
+		return NULL;
+	kept->name_len = name_len;
+	kept->alpn_len = alpn_len;
+	memcpy(kept->bytes, name, name_len);
+	kept->bytes[name_len] = '\0';
+	memcpy(kept->bytes + name_len + 1, alpn, alpn_len);
+	worker_count(&w->heap_bytes, (int64_t)(sizeof(*kept) + name_len + 1u + alpn_len));
+	return kept;
+}
+
 static bool keep_hello(struct worker *w, struct conn *c)
 {
 	const struct tw_hello *h = &w->hello;
-	struct conn_hello *kept = malloc(sizeof(*kept) + h->name_len + 1u + h->alpn_len);
 
-	if (!kept)
-		return false;
-	kept->name_len = h->name_len;
-	kept->alpn_len = h->alpn_len;
-	memcpy(kept->bytes, h->name, h->name_len);
-	kept->bytes[h->name_len] = '\0';
-	memcpy(kept->bytes + h->name_len + 1, h->alpn, h->alpn_len);
-	c->hello = kept;
-	worker_count(&w->heap_bytes, (int64_t)(sizeof(*kept) + h->name_len + 1u + h->alpn_len));
-	return true;
+	c->hello = conn_hello_new(w, h->name, h->name_len, h->alpn, h->alpn_len);
+	return c->hello;
 }
 
 /* --- the backend ----------------------------------------------------------------------------- */
@@ -128,6 +137,7 @@ static enum tw_reason ask(struct worker *w, struct conn *c)
 		memcpy(q->name, c->hello->bytes, c->hello->name_len);
 		memcpy(q->alpn, c->hello->bytes + c->hello->name_len + 1, c->hello->alpn_len);
 	}
+	redirect_tell_drawn(w, c, q);
 	q->tried_n = c->n_tried;
 	memcpy(q->tried, c->tried, sizeof(q->tried));
 	err = datapath_decide(w->shared->dp, q);
@@ -145,6 +155,7 @@ static enum tw_reason ask(struct worker *w, struct conn *c)
 	if (q->reason)
 		return q->reason;
 	c->backend = q->backend;
+	c->paths = (uint8_t)q->paths;
 	c->connect_ms = q->timeouts.connect_ms;
 	c->idle_ms = q->timeouts.idle_ms;
 	c->half_closed_ms = q->timeouts.half_closed_ms;
@@ -166,6 +177,27 @@ static socklen_t backend_address(const struct tw_backend *backend, struct sockad
 	return sizeof(*un);
 }
 
+/* A socket that is connected already. false: there is none. */
+static bool take_warm(struct worker *w, struct conn *c)
+{
+	struct side *side = &c->side[BACKEND];
+	uint64_t cookie;
+
+	if (!w->query.address.pool)
+		return false;
+	side->source.fd = pool_take(w, c->backend, &cookie);
+	if (side->source.fd < 0)
+		return false;
+	/* In the epoll set for the pool until now. */
+	side->is_watched = true;
+	c->is_pooled = true;
+	if (cookie)
+		redirect_took_warm(w, c, cookie);
+	if (!conn_rewatch(w, side) && !side->error)
+		side->error = ENOMEM;
+	return true;
+}
+
 /* 0: connected or under way; else -errno. */
 static int start_connect(struct worker *w, struct conn *c, bool *ret_is_connected)
 {
@@ -174,6 +206,9 @@ static int start_connect(struct worker *w, struct conn *c, bool *ret_is_connecte
 	socklen_t len = backend_address(&w->query.address, &sa);
 	int on = 1, off = 0, err = 0;
 
+	*ret_is_connected = take_warm(w, c);
+	if (*ret_is_connected)
+		return 0;
 	side->source.fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	if (side->source.fd < 0)
 		return -errno;
@@ -291,6 +326,11 @@ void conn_read_hello(struct worker *w, struct conn *c)
 	struct side *client = &c->side[CLIENT];
 	ssize_t n = recv(client->source.fd, w->tools.buf, FLOW_BUF_BYTES, MSG_PEEK);
 
+	/* Receiving has made the verdict program look at it, which may have joined it. */
+	if (c->redirect && n <= 0)
+		redirect_ring_event(w);
+	if (c->state != CONN_HELLO)
+		return;
 	if (n < 0 && errno == EAGAIN) {
 		wait_for_more(w, c, 1, 0);
 		return;

@@ -176,7 +176,7 @@ bool flow_pump(struct flow_tools *tools, struct flow *flow, struct side *src, st
 			has_more = true;
 			break;
 		}
-		if (flow->is_bulk && !src->urgent)
+		if (flow->is_bulk && !src->urgent && !src->in_map)
 			splice_in(tools, flow, src);
 		else
 			copy(tools, flow, src, dst);

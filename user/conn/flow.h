@@ -13,7 +13,14 @@
 #include "conn/pipe.h"
 
 /* What epoll_event.data.ptr points to: the first member of whatever waits for events. */
-enum source_kind { SOURCE_QUEUE, SOURCE_LISTENER, SOURCE_CLIENT, SOURCE_BACKEND };
+enum source_kind {
+	SOURCE_QUEUE,
+	SOURCE_RING,
+	SOURCE_LISTENER,
+	SOURCE_WARM,
+	SOURCE_CLIENT,
+	SOURCE_BACKEND
+};
 
 struct source {
 	int fd;	      /* -1 = none */
@@ -31,6 +38,8 @@ struct side {
 	bool writable : 1;   /* room may be there */
 	bool rdhup : 1;	     /* FIN came, perhaps behind bytes that are not received yet */
 	bool urgent : 1;     /* urgent data came: see flow.c */
+	bool in_map : 1;     /* in a sockmap: splice(2) from it finds nothing */
+	bool is_quiet : 1;   /* watched for its end and urgent data alone */
 	bool eof : 1;	     /* nothing more can be received from it */
 	bool shut : 1;	     /* we have sent FIN to it */
 };

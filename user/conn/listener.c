@@ -23,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "conn/conn.h"
+#include "conn/redirect.h"
 #include "conn/worker.h"
 
 /* Accept so many before other events get their turn. */
@@ -326,6 +327,7 @@ static void add(struct worker *w, int fd, uint32_t bind)
 	l->bind = bind;
 	l->hello_ms = TW_HELLO_MS_DEFAULT;
 	LIST_INSERT_HEAD(&w->listeners, l, link);
+	redirect_watch_listener(w, l);
 	watch(w, l, timer_is_set(&w->accept_timer) ? 0 : EPOLLIN, EPOLL_CTL_ADD);
 }
 

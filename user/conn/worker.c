@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "conn/conn.h"
 #include "conn/listener.h"
+#include "kernel/sockmap.h"
 
 #define EVENTS_MAX     128
 /* A worker answers between two events; this only bounds what a stuck kernel could do to us. */
@@ -51,8 +52,14 @@ static void dispatch(struct worker *w, const struct epoll_event *event)
 	case SOURCE_QUEUE:
 		run_commands(w);
 		break;
+	case SOURCE_RING:
+		redirect_ring_event(w);
+		break;
 	case SOURCE_LISTENER:
 		listener_event(w, (struct listener *)source);
+		break;
+	case SOURCE_WARM:
+		pool_event(w, (struct warm *)source, event->events);
 		break;
 	case SOURCE_CLIENT:
 	case SOURCE_BACKEND:
@@ -67,6 +74,8 @@ static void fire(void *arg, struct timer *timer)
 
 	if (timer == &w->accept_timer)
 		listener_resume(w);
+	else if (timer == &w->pool.timer)
+		pool_timer(w);
 	else
 		conn_timer(w, timer);
 }
@@ -92,10 +101,12 @@ static void loop(struct worker *w)
 		for (int i = 0; i < n; i++)
 			dispatch(w, &events[i]);
 		timer_advance(&w->timers, w->now_ms, fire, w);
+		redirect_leave_queued(w);
 		if (!TAILQ_EMPTY(&w->ready))
 			run_ready(w);
 		conn_free_dead(w);
 		listener_free_dead(w);
+		pool_free_dead(w);
 	}
 }
 
@@ -108,6 +119,7 @@ static void *thread_main(void *arg)
 	pthread_setname_np(pthread_self(), name);
 	loop(w);
 	listener_close_all(w);
+	pool_tools_fini(w);
 	conn_end_all(w, TW_END_shutdown);
 	conn_free_dead(w);
 	listener_free_dead(w);
@@ -118,6 +130,7 @@ static struct worker *worker_free(struct worker *w)
 {
 	if (!w)
 		return NULL;
+	redirect_tools_fini(w);
 	pipe_pool_fini(&w->tools.pipes);
 	free(w->tools.buf);
 	if (w->queue.fd >= 0)
@@ -132,9 +145,26 @@ static struct worker *worker_free(struct worker *w)
 	return NULL;
 }
 
+static int watch_source(struct worker *w, struct source *source)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.ptr = source};
+
+	return epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, source->fd, &event) < 0 ? -errno : 0;
+}
+
+static int open_ring(struct worker *w)
+{
+	int err = redirect_tools_init(w);
+
+	if (err || !w->redirect.ring)
+		return err;
+	w->ring.fd = sockmap_ring_fd(w->redirect.ring);
+	return watch_source(w, &w->ring);
+}
+
 static int worker_open(struct worker *w)
 {
-	struct epoll_event event = {.events = EPOLLIN, .data.ptr = &w->queue};
+	int err;
 
 	w->tools.buf = malloc(FLOW_BUF_BYTES);
 	if (!w->tools.buf)
@@ -144,9 +174,8 @@ static int worker_open(struct worker *w)
 	w->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 	if (w->epoll_fd < 0 || w->queue.fd < 0 || w->reserve_fd < 0)
 		return -errno;
-	if (epoll_ctl(w->epoll_fd, EPOLL_CTL_ADD, w->queue.fd, &event) < 0)
-		return -errno;
-	return 0;
+	err = watch_source(w, &w->queue);
+	return err ? err : open_ring(w);
 }
 
 /*
@@ -177,7 +206,9 @@ int worker_start(struct shared *shared, unsigned int index, struct worker **ret_
 	w->index = index;
 	w->epoll_fd = w->reserve_fd = w->queue.fd = -1;
 	w->queue.kind = SOURCE_QUEUE;
+	w->ring = (struct source){.fd = -1, .kind = SOURCE_RING};
 	w->accept_batch = 1;
+	pool_tools_init(w);
 	w->now_ms = (uint64_t)clock_ms();
 	LIST_INIT(&w->listeners);
 	LIST_INIT(&w->dead_listeners);

@@ -16,6 +16,8 @@
 
 #include "base/timer.h"
 #include "conn/flow.h"
+#include "conn/pool.h"
+#include "conn/redirect.h"
 #include "conn/workers.h"
 #include "thruway/hello.h"
 
@@ -30,12 +32,14 @@ LIST_HEAD(listener_list, listener);
 /* What all workers share; numbers that change are atomic. */
 struct shared {
 	const struct datapath *dp;
+	const struct sockmap *sockmap; /* NULL = the socket path is not used */
 	void (*on_end)(void *arg, const struct conn_record *record);
 	bool (*is_wanted)(void *arg);
 	void *arg;
 	uint32_t max_connections; /* atomic */
 	uint32_t keepalive_s;	  /* atomic */
 	uint32_t connections;	  /* atomic: now open, of all workers */
+	uint32_t n_workers;
 };
 
 /* A question of the main thread. */
@@ -70,6 +74,9 @@ struct worker {
 	struct flow_tools tools; /* its buffer serves for peeking, too */
 	struct tw_hello hello;
 	struct tw_decide query;
+	struct redirect_tools redirect;
+	struct pool_tools pool;
+	struct source ring; /* of the socket path's events */
 
 	/* Written by the worker, read by anybody (relaxed). */
 	uint64_t n_conns;

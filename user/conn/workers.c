@@ -102,6 +102,28 @@ void workers_set_limits(struct workers *ws, uint32_t max_connections, uint32_t k
 		(void)worker_call(ws->threads[i], &limits.command);
 }
 
+struct pools_command {
+	struct command command; /* first: run() casts back */
+	const struct workers_pool *pools;
+	size_t n;
+};
+
+static void run_pools(struct worker *w, struct command *command)
+{
+	struct pools_command *pools = (struct pools_command *)command;
+
+	pool_set(w, pools->pools, pools->n);
+}
+
+void workers_set_pools(struct workers *ws, const struct workers_pool *pools, size_t n)
+{
+	struct pools_command command = {.command.run = run_pools, .pools = pools, .n = n};
+
+	for (unsigned int i = 0; i < ws->n; i++)
+		/* A worker that does not answer keeps those that it has. */
+		(void)worker_call(ws->threads[i], &command.command);
+}
+
 /* --- start and stop -------------------------------------------------------------------------- */
 
 static unsigned int count_threads(uint32_t wanted)
@@ -127,6 +149,8 @@ int workers_start(const struct workers_config *config, struct workers **ret_work
 		return -ENOMEM;
 	}
 	ws->shared.dp = config->dp;
+	ws->shared.sockmap = config->sockmap;
+	ws->shared.n_workers = n;
 	ws->shared.on_end = config->on_end;
 	ws->shared.is_wanted = config->is_wanted;
 	ws->shared.arg = config->arg;

@@ -27,6 +27,8 @@ struct conn_record {
 	const uint8_t *alpn;		   /* as on the wire */
 	size_t alpn_len;
 	enum tw_path path;
+	bool is_pooled;		   /* the backend's socket came out of a pool */
+	enum tw_ejection ejection; /* why it left the socket path; NONE = it did not */
 	const char *state; /* "hello", "connecting", "open", "half-closed", "closing", "ended" */
 	enum tw_reason reason; /* ended: why; TW_OK before */
 	uint64_t bytes_to_backend, bytes_to_client;
@@ -38,6 +40,8 @@ struct conn_record {
 
 struct workers_config {
 	const struct datapath *dp;
+	/* NULL = nothing is joined in the kernel; outlives the workers. */
+	const struct sockmap *sockmap;
 	uint32_t n;		  /* threads; 0 = one per core */
 	uint32_t max_connections; /* in all; 0 = as many as RLIMIT_NOFILE allows */
 	uint32_t keepalive_s;
@@ -46,6 +50,12 @@ struct workers_config {
 	/* Asked first, on the same thread: false spares making the record. NULL = always wanted. */
 	bool (*is_wanted)(void *arg);
 	void *arg;
+};
+
+/* Warm sockets to keep, over all workers. */
+struct workers_pool {
+	struct tw_backend backend;
+	uint32_t n;
 };
 
 /* What to listen on. listener: name for messages. */
@@ -77,6 +87,9 @@ void workers_drop_unset(struct workers *workers);
 
 /* Change what may change while running. */
 void workers_set_limits(struct workers *workers, uint32_t max_connections, uint32_t keepalive_s);
+
+/* Keep exactly these warm. */
+void workers_set_pools(struct workers *workers, const struct workers_pool *pools, size_t n);
 
 /* Which connections: those that all set fields fit; 0 = any. */
 struct workers_filter {

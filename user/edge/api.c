@@ -93,6 +93,7 @@ static json_t *drain(struct api *api, const json_t *request, bool drained)
 		return api_error("no backend %s", address);
 	if (err)
 		return api_failed(address, err, NULL);
+	router_refresh_pools(api->router);
 	shown = show_backends(api->router, address);
 	answer = json_pack("{s:O}", "backend", json_array_get(shown, 0));
 	json_decref(shown);

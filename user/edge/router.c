@@ -17,9 +17,12 @@
 #include "edge/access_log.h"
 #include "edge/cli_routes.h"
 #include "kernel/devices.h"
+#include "kernel/sockmap.h"
 
 struct router {
 	struct datapath *dp;
+	bool has_pools;
+	struct sockmap *sockmap; /* NULL = no socket path here */
 	struct tables *tables;
 	struct workers *workers;
 	struct access_log *log;
@@ -117,6 +120,8 @@ static int commit(struct router *r, const struct config *config, const struct co
 		name_ids_in_log(r);
 		err = accept_on_tables(r);
 	}
+	if (!err)
+		router_refresh_pools(r);
 	if (err)
 		workers_drop_unset(r->workers);
 	/* What the table cannot take is in @problems; so is why it could not be written. */
@@ -127,6 +132,29 @@ static int commit(struct router *r, const struct config *config, const struct co
 			*ret_why = NULL;
 	}
 	return err;
+}
+
+void router_refresh_pools(struct router *r)
+{
+	const struct tw_backend *backend = NULL;
+	_cleanup_free_ struct workers_pool *pools = NULL;
+	size_t n = 0;
+
+	while ((backend = tables_next_backend(r->tables, backend ? backend->id : 0)))
+		n += backend->pool && !backend->drained;
+	if (!n && !r->has_pools)
+		return;
+	pools = calloc(n + 1, sizeof(*pools));
+	if (!pools) {
+		log_warn("out of memory, the pools of warm sockets stay as they are");
+		return;
+	}
+	n = 0;
+	while ((backend = tables_next_backend(r->tables, backend ? backend->id : 0)))
+		if (backend->pool && !backend->drained)
+			pools[n++] = (struct workers_pool){*backend, backend->pool};
+	workers_set_pools(r->workers, pools, n);
+	r->has_pools = n;
 }
 
 /* Does @route lead to a listener of @config? Then with a problem. */
@@ -234,6 +262,8 @@ int router_set_config(struct router *r, struct config *config, bool dry_run, boo
 	if (r->config && r->config->workers != config->workers)
 		log_warn("workers: a restart is needed to change the number, ignoring");
 	workers_set_limits(r->workers, config->max_connections, config->keepalive_s);
+	datapath_socket(r->dp)->per_connection = config->redirect_per_connection;
+	datapath_socket(r->dp)->in_all = config->redirect_total;
 	config_free(r->config);
 	r->config = config;
 	return 0;
@@ -332,6 +362,17 @@ static int open_tables(struct router *r, bool reset, char **why)
 	return err ? err : tables_open(r->dp, &r->tables, why);
 }
 
+/* Without it there is the relay. */
+static int open_socket_path(struct router *r)
+{
+	int err = sockmap_open(r->dp, &r->sockmap);
+
+	if (err != -EOPNOTSUPP)
+		return err;
+	log_warn("socket path: this kernel does not take its programs, using the relay");
+	return 0;
+}
+
 int router_open(const char *instance, bool reset, const struct config *config,
 		struct router **ret_router, char **why)
 {
@@ -358,7 +399,10 @@ int router_open(const char *instance, bool reset, const struct config *config,
 		log_warn("capabilities that are not needed cannot be given up, keeping them");
 	if (!err)
 		err = access_log_open(&r->log);
+	if (!err)
+		err = open_socket_path(r);
 	workers.dp = r->dp;
+	workers.sockmap = r->sockmap;
 	workers.arg = r->log;
 	if (!err)
 		err = workers_start(&workers, &r->workers);
@@ -380,6 +424,7 @@ struct router *router_close(struct router *r, bool unpin)
 		return NULL;
 	workers_stop(r->workers);
 	access_log_close(r->log);
+	sockmap_close(r->sockmap);
 	tables_close(r->tables);
 	datapath_close(r->dp);
 	if (unpin && datapath_unpin(r->instance, &why)) {

@@ -46,6 +46,9 @@ int router_add_route(struct router *router, struct config_route *route,
 int router_del_route(struct router *router, const char *name, const char *listener,
 		     const char *alpn, size_t *ret_n, char **ret_why);
 
+/* After a backend was drained or undrained: warm sockets are kept for those in use. */
+void router_refresh_pools(struct router *router);
+
 /* Open the access log's file again by its name (logrotate). */
 void router_reopen_log(struct router *router);
 

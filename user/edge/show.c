@@ -20,6 +20,17 @@ json_t *show_text(const char *text)
 	return text && *text ? json_string(text) : json_null();
 }
 
+const char *show_ejection_word(enum tw_ejection ejection)
+{
+	static const char *const words[] = {
+#define X(word, text) [TW_EJECT_##word] = #word,
+		TW_EJECTIONS(X)
+#undef X
+	};
+
+	return ejection < TW_EJECTION_END ? words[ejection] : NULL;
+}
+
 const char *show_path_word(enum tw_path path)
 {
 	static const char *const words[TW_PATHS] = {"packet", "socket", "relay"};
@@ -307,6 +318,24 @@ static json_t *totals_of_all_ids(struct router *router)
 	return totals;
 }
 
+static json_t *socket_path(const struct router *router)
+{
+	const struct tw_socket *s = datapath_socket(router_datapath((struct router *)router));
+	json_t *ejected = json_object();
+
+#define X(word, text)                                                                              \
+	json_object_set_new(ejected, #word, json_integer((json_int_t)load(&s->ejected.word)));
+	TW_EJECTIONS(X)
+#undef X
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "joined",
+			 (json_int_t)load(&s->joined), "fallbacks", (json_int_t)load(&s->fallbacks),
+			 "dropped", (json_int_t)load(&s->dropped), "backlog_bytes",
+			 (json_int_t)load(&s->backlog), "pool_hits",
+			 (json_int_t)load(&s->pool_hits), "pool_misses",
+			 (json_int_t)load(&s->pool_misses), "pool_dead",
+			 (json_int_t)load(&s->pool_dead), "ejected", ejected);
+}
+
 json_t *show_stats(struct router *router)
 {
 	json_t *listeners = json_array(), *routes = json_array(), *backends = json_array();
@@ -333,8 +362,9 @@ json_t *show_stats(struct router *router)
 		json_object_set_new(object, "address", json_string(backend->text));
 		json_array_append_new(backends, object);
 	}
-	return json_pack("{s:o, s:o, s:o, s:o}", "listeners", listeners, "totals",
-			 totals_of_all_ids(router), "routes", routes, "backends", backends);
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "listeners", listeners, "totals",
+			 totals_of_all_ids(router), "routes", routes, "backends", backends,
+			 "socket_path", socket_path(router));
 }
 
 /* --- connections ------------------------------------------------------------------------- */
@@ -351,14 +381,16 @@ json_t *show_connection(struct router *router, const struct conn_record *r)
 	addr_format(client, r->client.ip, r->client.port);
 	addr_format(local, r->local.ip, r->local.port);
 	return json_pack(
-		"{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:I, s:I, s:I, s:I, s:i}", "id",
-		id, "client", client, "local", local, "listener", show_text(l ? l->name : NULL),
-		"sni", show_text(r->sni), "alpn", alpn_json(r->alpn, r->alpn_len), "route",
-		show_text(route ? route->name : NULL), "backend", show_text(b ? b->text : NULL),
-		"path", show_path_word(r->path), "state", r->state, "bytes_to_backend",
-		(json_int_t)r->bytes_to_backend, "bytes_to_client", (json_int_t)r->bytes_to_client,
-		"age_ms", (json_int_t)r->age_ms, "idle_ms", (json_int_t)r->idle_ms, "tries",
-		(int)r->tries);
+		"{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:o, s:s, s:I, s:I, s:I, s:I, "
+		"s:i}",
+		"id", id, "client", client, "local", local, "listener",
+		show_text(l ? l->name : NULL), "sni", show_text(r->sni), "alpn",
+		alpn_json(r->alpn, r->alpn_len), "route", show_text(route ? route->name : NULL),
+		"backend", show_text(b ? b->text : NULL), "path", show_path_word(r->path), "pooled",
+		r->is_pooled, "left", show_text(show_ejection_word(r->ejection)), "state", r->state,
+		"bytes_to_backend", (json_int_t)r->bytes_to_backend, "bytes_to_client",
+		(json_int_t)r->bytes_to_client, "age_ms", (json_int_t)r->age_ms, "idle_ms",
+		(json_int_t)r->idle_ms, "tries", (int)r->tries);
 }
 
 /* --- what changed ------------------------------------------------------------------------- */

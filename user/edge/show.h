@@ -23,6 +23,8 @@ json_t *show_bind_address(const __u8 addr[16], __be16 port);
 /* A string; null for NULL and "". */
 json_t *show_text(const char *text);
 const char *show_path_word(enum tw_path path);
+/* Why a connection left the socket path; NULL = it did not. */
+const char *show_ejection_word(enum tw_ejection ejection);
 const char *show_balance_word(__u32 balance);
 const char *show_on_refuse_word(__u32 on_refuse);
 

@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Pools of warm sockets: hellos that the kernel hands to a backend that is connected already."""
+import collections
+import os
+import socket
+import ssl
+import struct
+import threading
+
+import pytest
+from clienthello import hello
+from hosts import ROUTER4, ROUTER6, eventually, server4, server6
+from thruway import route
+
+NAME = "app.example.com"
+PORT = 9300
+BIG = os.urandom(300000)
+
+
+class Quiet:
+    """Backends that say nothing before the client does: each connection's first bytes are answered with a tag,
+    the rest is echoed. FIN is answered with FIN."""
+
+    def __init__(self, host, address, tag):
+        self.address, self.tag = address, tag
+        self.socks = set()
+        self.with_rst = False  # how connections end
+        self.listener = host.listen(address, PORT)
+        self.listener.sock.settimeout(None)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def text(self):
+        return f"[{self.address}]:{PORT}" if ":" in self.address else f"{self.address}:{PORT}"
+
+    def _accept(self):
+        while True:
+            try:
+                sock = self.listener.sock.accept()[0]
+            except OSError:
+                return
+            sock.settimeout(None)
+            self.socks.add(sock)
+            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
+
+    def _serve(self, sock):
+        is_first = True
+        try:
+            while data := sock.recv(65536):
+                if is_first:
+                    sock.sendall(self.tag.encode())
+                is_first = False
+                sock.sendall(data)
+            if not self.with_rst:
+                sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        self.socks.discard(sock)
+        sock.close()
+
+    def drop_all(self, with_rst=False):
+        """End every connection that is open now."""
+        self.with_rst = with_rst
+        ended = list(self.socks)
+        for sock in ended:
+            try:
+                if with_rst:
+                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                sock.shutdown(socket.SHUT_RD)  # wakes its thread, which closes it
+            except OSError:
+                pass
+        eventually(lambda: not self.socks & set(ended), what="connections ended")
+        self.with_rst = False
+
+    def close(self):
+        try:
+            self.listener.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+        self.listener.close()
+        self.drop_all()
+
+
+@pytest.fixture(name="quiet")
+def _quiet(hosts):
+    made = []
+
+    def start(n, tag, ipv6=False):
+        made.append(Quiet(hosts.server, (server6 if ipv6 else server4)(n), tag))
+        return made[-1]
+
+    yield start
+    for backend in made:
+        backend.close()
+
+
+def pooled(names, *backends, pool=4, **more):
+    made = route(names, **more)
+    made["backends"] = [{"address": b.text(), "pool": pool} for b in backends]
+    return made
+
+
+def path(daemon):
+    return daemon.stats()["socket_path"]
+
+
+def warm(daemon, backend, n):
+    """Wait until n connections to the backend stand."""
+    eventually(lambda: len(backend.socks) >= n, what=f"{n} warm sockets")
+    eventually(lambda: sum(value["state"] == 4 for _, value in daemon.dump("tw_pairs")) >= n)
+
+
+@pytest.mark.parametrize("ipv6", [False, True], ids=["ipv4", "ipv6"])
+def test_a_hello_goes_to_a_warm_socket_and_the_connection_is_joined(hosts, run, quiet, ipv6):
+    backend = quiet(2, "one", ipv6)
+    daemon = run([pooled(NAME, backend)])
+    warm(daemon, backend, 4)
+    data = hello(NAME)
+    with hosts.client.connect(ROUTER6 if ipv6 else ROUTER4) as client:
+        client.send(data)
+        assert client.read(3 + len(data)) == b"one" + data
+        shown = eventually(lambda: [c for c in daemon.connections() if c["path"] == "socket"])
+        assert shown[0]["pooled"] and shown[0]["sni"] == NAME and shown[0]["route"] == NAME
+        client.send(BIG).fin()
+        assert client.ending() == ("fin", BIG)
+    daemon.settle(active=0, connections=1, waiting=0)
+    assert path(daemon)["pool_hits"] == 1 and path(daemon)["pool_misses"] == 0
+    assert daemon.lookup("tw_socket", 0)["pool_hits"] == 1
+    stats = daemon.routes()[NAME]["stats"]
+    assert stats["paths"]["socket"]["connections"] == 1
+    assert stats["paths"]["socket"]["bytes_to_backend"] == len(data) + len(BIG)
+
+
+def test_the_hello_that_comes_before_the_daemon_accepts_is_read_as_well(hosts, run, quiet):
+    """The daemon is stopped while client, hello and end come."""
+    backend = quiet(2, "one")
+    daemon = run([pooled(NAME, backend)])
+    warm(daemon, backend, 4)
+    data = hello(NAME)
+    daemon.process.signal(19)
+    try:
+        with hosts.client.connect(ROUTER4) as client:
+            client.send(data).fin()
+            daemon.process.signal(18)
+            assert client.ending() == ("fin", b"one" + data)
+    finally:
+        daemon.process.signal(18)
+    daemon.settle(active=0, connections=1)
+
+
+@pytest.mark.parametrize("cuts", [(1,), (5,), (100,), (50, 51, 52, 200)], ids=str)
+def test_a_hello_in_pieces_waits_for_its_rest(hosts, run, quiet, cuts):
+    backend = quiet(2, "one")
+    daemon = run([pooled(NAME, backend)])
+    warm(daemon, backend, 4)
+    data = hello(NAME)
+    with hosts.client.connect(ROUTER4) as client:
+        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for start, end in zip((0, *cuts), (*cuts, len(data))):
+            client.send(data[start:end])
+            assert client.is_quiet(0.02) or end == len(data)
+        assert client.read(3 + len(data)) == b"one" + data
+        for _ in range(5):
+            client.send(b"ping")
+            assert client.read(4) == b"ping"
+        eventually(lambda: [c["path"] for c in daemon.connections()] == ["socket"])
+        client.send(BIG).fin()
+        assert client.ending() == ("fin", BIG)
+    daemon.settle(active=0, connections=1)
+
+
+@pytest.mark.parametrize("size", [1800, 4000, 12000])
+@pytest.mark.parametrize("piece", [16384, 300], ids=["one-record", "many-records"])
+def test_long_hellos_and_many_records_arrive_whole(hosts, run, quiet, size, piece):
+    backend = quiet(2, "one")
+    daemon = run([pooled(NAME, backend)])
+    warm(daemon, backend, 4)
+    data = hello(NAME, size=size, post_quantum=True, name_last=True, piece=piece)
+    for _ in range(4):
+        with hosts.client.connect(ROUTER4) as client:
+            client.send(data + b"early")
+            assert client.read(3 + len(data) + 5) == b"one" + data + b"early"
+            client.send(b"more").fin()
+            assert client.ending() == ("fin", b"more")
+    daemon.settle(active=0, connections=4)
+
+
+def test_what_is_refused_is_refused_as_without_a_pool(hosts, run, quiet):
+    backend = quiet(2, "one")
+    daemon = run([pooled(NAME, backend)])
+    warm(daemon, backend, 4)
+    for data, reason in ((hello("no.example.com"), "unknown_name"), (hello(None), "no_sni"),
+                         (b"GET / HTTP/1.0\r\n\r\n", "not_tls")):
+        with hosts.client.connect(ROUTER4) as client:
+            client.send(data)
+            assert client.ending() == ("rst", b"")
+        eventually(lambda reason=reason: daemon.refusals()[reason] == 1)
+    with hosts.client.connect(ROUTER4) as client:
+        client.send(hello(NAME)[:50]).fin()
+        assert client.ending()[1] == b""
+    eventually(lambda: daemon.refusals()["hello_closed"] == 1)
+    daemon.settle(active=0, connections=0, waiting=0, accepted=4)
+
+
+def test_an_empty_pool_is_a_miss_and_no_obstacle(hosts, run, quiet):
+    backend = quiet(2, "one")
+    daemon = run([pooled(NAME, backend, pool=1)])
+    warm(daemon, backend, 1)
+    data = hello(NAME)
+    clients = [hosts.client.connect(ROUTER4) for _ in range(12)]
+    for client in clients:
+        client.send(data)
+    for client in clients:
+        assert client.read(3 + len(data)) == b"one" + data
+    assert path(daemon)["pool_hits"] + path(daemon)["pool_misses"] == 12
+    for client in clients:
+        client.send(b"again")
+        assert client.read(5) == b"again"
+        client.fin()
+        assert client.ending() == ("fin", b"")
+        client.close()
+    daemon.settle(active=0, connections=12)
+
+
+@pytest.mark.parametrize("with_rst", [False, True], ids=["fin", "rst"])
+def test_a_warm_socket_that_died_is_never_handed_out(hosts, run, quiet, with_rst):
+    backend = quiet(2, "one")
+    daemon = run([pooled(NAME, backend)])
+    data = hello(NAME)
+    for _ in range(5):
+        warm(daemon, backend, 4)
+        backend.drop_all(with_rst)
+        for _ in range(4):
+            with hosts.client.connect(ROUTER4) as client:
+                client.send(data)
+                assert client.read(3 + len(data)) == b"one" + data
+                client.fin()
+                assert client.ending() == ("fin", b"")
+    daemon.settle(active=0, connections=20)
+    assert path(daemon)["pool_dead"] > 0
+
+
+def test_the_pool_is_filled_again_when_the_backend_comes_back(hosts, run, quiet):
+    backend = quiet(2, "one")
+    daemon = run([pooled(NAME, backend)])
+    warm(daemon, backend, 4)
+    backend.close()
+    eventually(lambda: not [1 for _, value in daemon.dump("tw_pairs") if value["state"] == 4])
+    again = quiet(2, "two")
+    warm(daemon, again, 4)
+    data = hello(NAME)
+    with hosts.client.connect(ROUTER4) as client:
+        client.send(data)
+        assert client.read(3 + len(data)) == b"two" + data
+
+
+def test_a_backend_that_speaks_first_is_served_and_its_warm_sockets_are_given_up(hosts, run, echo):
+    """It has said what it had to say when no client was there to hear it."""
+    backend = echo(3, "first", port=9301)
+    daemon = run([pooled(NAME, backend)])
+    data = hello(NAME)
+    for _ in range(3):
+        with hosts.client.connect(ROUTER4) as client:
+            client.send(data)
+            assert client.read(8 + len(data)) == b"   first" + data
+    eventually(lambda: path(daemon)["pool_dead"] > 0)
+
+
+def test_shares_are_exact_with_hits_and_misses(hosts, run, quiet):
+    one, two = quiet(2, "one"), quiet(3, "two")
+    spec = route(NAME)
+    spec["backends"] = [{"address": one.text(), "weight": 3, "pool": 2},
+                        {"address": two.text(), "weight": 1}]
+    daemon = run([spec])
+    warm(daemon, one, 2)
+    data = hello(NAME)
+    seen = collections.Counter()
+    for _ in range(40):
+        with hosts.client.connect(ROUTER4) as client:
+            client.send(data)
+            seen[client.read(3)] += 1
+    assert seen == {b"one": 30, b"two": 10}
+
+
+def test_draining_and_a_new_configuration_close_warm_sockets(hosts, run, quiet):
+    backend = quiet(2, "one")
+    daemon = run([pooled(NAME, backend)])
+    warm(daemon, backend, 4)
+    daemon.cli("backend", "drain", backend.text())
+    eventually(lambda: not backend.socks, what="no warm socket of a drained backend")
+    daemon.cli("backend", "undrain", backend.text())
+    warm(daemon, backend, 4)
+    daemon.hangup({"listeners": [{"name": "tls", "port": 443}], "routes": [pooled(NAME, backend, pool=1)]},
+                  wait_for="reload|load")
+    daemon.hangup({"listeners": [{"name": "tls", "port": 443}], "routes": [route(NAME, backend.text())]},
+                  wait_for="reload|load")
+    eventually(lambda: not backend.socks, what="no warm socket without a pool")
+    data = hello(NAME)
+    with hosts.client.connect(ROUTER4) as client:
+        client.send(data)
+        assert client.read(3 + len(data)) == b"one" + data
+
+
+def test_the_backends_reset_and_the_clients_reset_are_passed_on(hosts, run):
+    with hosts.server.listen(server4(2), PORT) as listener:
+        daemon = run([{"hostnames": [NAME], "backends": [{"address": f"{server4(2)}:{PORT}", "pool": 1}]}],
+                     workers=1)
+        for end in ("backend", "client"):
+            backend = listener.accept()
+            eventually(lambda: [v for _, v in daemon.dump("tw_pairs") if v["state"] == 4])
+            data = hello(NAME)
+            client = hosts.client.connect(ROUTER4).send(data)
+            assert backend.read(len(data)) == data
+            (backend if end == "backend" else client).rst()
+            assert (client if end == "backend" else backend).ending() == ("rst", b"")
+    daemon.settle(active=0)
+
+
+def test_without_the_socket_path_warm_sockets_are_used_all_the_same(hosts, run, quiet):
+    backend = quiet(2, "one")
+    daemon = run([pooled(NAME, backend)], paths=["relay"])
+    eventually(lambda: len(backend.socks) == 4)
+    data = hello(NAME)
+    with hosts.client.connect(ROUTER4) as client:
+        client.send(data)
+        assert client.read(3 + len(data)) == b"one" + data
+        assert [(c["path"], c["pooled"]) for c in daemon.connections()] == [("relay", True)]
+    assert path(daemon)["pool_hits"] == 1
+
+
+def test_real_tls_through_a_pool(hosts, run, web):
+    daemon = run([{"hostnames": [NAME], "backends": [{"address": web["app"], "pool": 4}]}])
+    eventually(lambda: sum(v["state"] == 4 for _, v in daemon.dump("tw_pairs")) == 4)
+    context = ssl._create_unverified_context()  # pylint: disable=protected-access
+    for _ in range(30):
+        with hosts.client.connect(ROUTER4) as client:
+            tls = context.wrap_socket(client.sock, server_hostname=NAME)
+            tls.sendall(f"GET / HTTP/1.0\r\nHost: {NAME}\r\n\r\n".encode())
+            answer = b""
+            while data := tls.recv(65536):
+                answer += data
+            assert b"app.example.com" in answer
+            tls.close()
+    daemon.settle(active=0, connections=30)
+    assert path(daemon)["pool_hits"] > 0
