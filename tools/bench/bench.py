@@ -61,6 +61,8 @@ MEASURES = [
             ["pingpong", "--connections", "16"], rate, thousands),
     Measure("conn517", "new connections, hello of 517 bytes", "connections/s",
             ["conn", "--connections", "64", "--hello", "517"], rate, thousands),
+    Measure("conn1", "new connections one after the other, hello of 517 bytes", "connections/s",
+            ["conn", "--connections", "1", "--hello", "517"], rate, thousands),
     Measure("conn1800", "new connections, hello of 1,800 bytes", "connections/s",
             ["conn", "--connections", "64", "--hello", "1800"], rate, thousands),
 ]

@@ -152,12 +152,12 @@ table names {{
 
 
 class Thruway(Contender):
-    def __init__(self, *args, path, **kwargs):
+    def __init__(self, *args, path, pool=0, **kwargs):
         super().__init__(*args, **kwargs)
-        self.path = path
+        self.path, self.pool = path, pool
         build = os.environ.get("BUILD", os.path.join(os.path.dirname(__file__), "../../build"))
         self.binary, self.cli = (os.path.abspath(f"{build}/{name}") for name in ("thruwayd", "thruway"))
-        self.instance = f"{hosts.PREFIX}{os.getpid()}-{path}"
+        self.instance = f"{hosts.PREFIX}{os.getpid()}-{self.key}"
 
     def config(self, folder):
         paths = "relay" if self.path == "relay" else f"{self.path}, relay"
@@ -170,6 +170,7 @@ routes:
   - hostnames: [{NAME}]
     backends:
       - address: {hosts.SERVER}:{SERVER_PORT}
+        pool: {self.pool}
 """
 
     def command(self, path):
@@ -197,4 +198,6 @@ def all_contenders():
         Sniproxy("sniproxy", "sniproxy", 8005),
         Thruway("relay", "thruway, relay path", 8010, path="relay"),
         Thruway("socket", "thruway, socket path", 8011, path="socket"),
+        Thruway("pool", "thruway, socket path, pool", 8012, path="socket", pool=128),
+        Thruway("relay-pool", "thruway, relay path, pool", 8013, path="relay", pool=128),
     ]

@@ -311,6 +311,17 @@ void pool_tools_fini(struct worker *w)
 
 /* --- events ------------------------------------------------------------------------------ */
 
+void pool_refill(struct worker *w)
+{
+	struct pool *pool;
+
+	if (!w->pool.is_short)
+		return;
+	w->pool.is_short = false;
+	LIST_FOREACH (pool, &w->pool.pools, link)
+		fill(w, pool);
+}
+
 void pool_timer(struct worker *w)
 {
 	struct pool *pool;
@@ -417,21 +428,17 @@ int pool_take(struct worker *w, uint32_t backend, uint64_t *ret_cookie)
 		fd = give_away(w, warm);
 	}
 	count(w, warm);
-	fill(w, pool);
+	w->pool.is_short = true;
 	return fd;
 }
 
 int pool_claim(struct worker *w, uint64_t cookie)
 {
 	struct warm *warm;
-	struct pool *pool;
-	int fd;
 
 	HASH_FIND(hh, w->pool.by_cookie, &cookie, sizeof(cookie), warm);
 	if (!warm)
 		return -1;
-	pool = warm->pool;
-	fd = give_away(w, warm);
-	fill(w, pool);
-	return fd;
+	w->pool.is_short = true;
+	return give_away(w, warm);
 }

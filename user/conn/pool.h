@@ -52,6 +52,7 @@ struct pool_tools {
 	struct warm *by_cookie;
 	struct warm_queue dead; /* closed, and freed when no event in hand can point to them */
 	struct timer timer;
+	bool is_short; /* one was handed out: see pool_refill() */
 };
 
 void pool_tools_init(struct worker *worker);
@@ -63,6 +64,8 @@ bool pool_is_used(const struct worker *worker);
 void pool_event(struct worker *worker, struct warm *warm, uint32_t events);
 void pool_timer(struct worker *worker);
 void pool_free_dead(struct worker *worker);
+/* Replace what was handed out, when everything else of this round has been done. */
+void pool_refill(struct worker *worker);
 
 /*
  * A connected socket to @backend, given away; -1 = there is none. *@ret_cookie is 0 unless it is

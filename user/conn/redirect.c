@@ -14,6 +14,7 @@
 #include <linux/sockios.h>
 #include <netinet/in.h>
 #include <linux/tcp.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -25,12 +26,12 @@
 #include "conn/listener.h"
 #include "kernel/sockmap.h"
 
-/* Looks in a row without sleeping: the kernel's worker is about to run. */
-#define LOOKS_AWAKE	  4
+/* Looks in a row without sleeping: the kernel's worker is about to run, perhaps on this CPU. */
+#define LOOKS_AWAKE	  16
 #define BACKOFF_MS_FIRST  1
 #define BACKOFF_MS_LAST	  128
 /* Looks at a socket that took nothing while its send queue is empty, before it is pushed. */
-#define LOOKS_STUCK	  12
+#define LOOKS_STUCK	  24
 /* TCP_ESTABLISHED (include/net/tcp_states.h); <netinet/tcp.h> has it, but not tcpi_bytes_acked. */
 #define STATE_ESTABLISHED 1
 /* Two readings that agree are of one moment; an acknowledgement between them is rare. */
@@ -553,10 +554,12 @@ void redirect_step(struct worker *w, struct conn *c)
 	}
 	if (!is_draining(r))
 		return;
-	if (r->looks <= LOOKS_AWAKE)
+	if (r->looks <= LOOKS_AWAKE) {
+		sched_yield();
 		conn_make_ready(w, c);
-	else if (r->backoff_ms < BACKOFF_MS_LAST)
+	} else if (r->backoff_ms < BACKOFF_MS_LAST) {
 		r->backoff_ms *= 2;
+	}
 }
 
 uint64_t redirect_due_ms(const struct worker *w, const struct conn *c)

@@ -104,6 +104,7 @@ static void loop(struct worker *w)
 		redirect_leave_queued(w);
 		if (!TAILQ_EMPTY(&w->ready))
 			run_ready(w);
+		pool_refill(w);
 		conn_free_dead(w);
 		listener_free_dead(w);
 		pool_free_dead(w);
