@@ -482,7 +482,7 @@ def test_doctor_tries_the_real_program_and_leaves_no_pins():
 def test_doctor_sees_a_daemon_and_prints_a_line_a_check(daemon):
     done = daemon.call("doctor")
     assert "thruwayd 0.1.0 runs as pid 1" in done.stdout
-    assert "relay; the packet and socket paths are not in this version" in done.stdout
+    assert "socket and relay; the packet path is not in this version" in done.stdout
     assert re.match(r"(ok|warn|fail) +kernel ", done.stdout)
 
 

@@ -134,7 +134,7 @@ def test_live_counters_move_while_a_connection_is_open(hosts, daemon):
         assert len(shown) == 1
         assert (shown[0]["sni"], shown[0]["route"], shown[0]["backend"], shown[0]["path"],
                 shown[0]["state"], shown[0]["listener"]) == \
-            (NAME, NAME, f"{server4(2)}:9400", "relay", "open", "tls")
+            (NAME, NAME, f"{server4(2)}:9400", "socket", "open", "tls")
         assert shown[0]["bytes_to_backend"] == len(data) + 50000
 
 
@@ -452,3 +452,37 @@ def test_down_leaves_what_others_pinned_and_the_log_says_so(run):
     with open(daemon.log, encoding="utf-8") as log:
         assert "holds other pins: foreign; left" in log.read()
     assert "foreign" in daemon.cli("down").stderr
+
+
+def test_a_host_whose_self_test_fails_is_served_by_the_relay_and_says_so_once(hosts, run, echo):
+    backend = echo(2, "one")
+    hosts.router.run("ip", "link", "set", "lo", "down")
+    try:
+        daemon = run([route(NAME, backend.text())])
+        with open(daemon.log, encoding="utf-8") as log:
+            lines = [line for line in log if "self-test" in line]
+        assert len(lines) == 1 and "loopback" in lines[0] and "relay" in lines[0]
+        assert daemon.json("status")["paths"] == ["relay"]
+        with hosts.client.connect(ROUTER4) as client:
+            client.send(hello(NAME))
+            client.read(8 + len(hello(NAME)))
+            client.send(b"again")
+            assert client.read(5) == b"again"
+            assert [c["path"] for c in daemon.connections()] == ["relay"]
+    finally:
+        hosts.router.run("ip", "link", "set", "lo", "up")
+
+
+def test_paths_relay_turns_the_socket_path_off(hosts, run, echo):
+    backend = echo(2, "one")
+    daemon = run([route(NAME, backend.text())], paths=["relay"])
+    assert daemon.json("status")["paths"] == ["relay"]
+    with hosts.client.connect(ROUTER4) as client:
+        client.send(hello(NAME))
+        client.read(8 + len(hello(NAME)))
+        for _ in range(10):
+            client.send(b"again")
+            assert client.read(5) == b"again"
+        assert [c["path"] for c in daemon.connections()] == ["relay"]
+    daemon.hangup({"listeners": [{"name": "tls", "port": 443}], "routes": [route(NAME, backend.text())]},
+                  wait_for="restart is needed")

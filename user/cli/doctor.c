@@ -19,6 +19,7 @@
 
 #include "base/cleanup.h"
 #include "kernel/datapath.h"
+#include "kernel/selftest.h"
 
 /* Longest kernel configuration line, and most of a /proc file, that is looked at. */
 #define LINE_SIZE 512
@@ -41,6 +42,7 @@ struct doctor {
 	int kernel; /* DATAPATH_KERNEL() */
 	bool is_capable;
 	bool has_bpffs;
+	bool has_socket_path;
 	pid_t daemon; /* 0 = none runs */
 };
 
@@ -336,6 +338,34 @@ static void check_limits(struct doctor *doctor)
 
 /* --- trying it ------------------------------------------------------------------------------- */
 
+static void on_step(void *arg, enum selftest_step step, int err)
+{
+	char check[32];
+
+	snprintf(check, sizeof(check), "socket_%s", selftest_name(step));
+	if (err)
+		report(arg, VERDICT_WARN, check, "use a newer kernel, or paths: [relay]",
+		       "%s (%s)", selftest_text(step, err), strerror(-err));
+	else
+		report(arg, VERDICT_OK, check, NULL, "%s", selftest_text(step, err));
+}
+
+/* What the daemon tries when it starts: without it there is the relay, so nothing fails. */
+static void check_socket_path(struct doctor *doctor, const struct datapath *dp)
+{
+	enum selftest_step step = 0;
+	struct sockmap *sockmap = NULL;
+	int err = sockmap_open(dp, &sockmap);
+
+	if (err)
+		report(doctor, VERDICT_WARN, "socket_load", "use a newer kernel, or paths: [relay]",
+		       "the socket path's programs do not load");
+	else
+		err = selftest_run(sockmap, on_step, doctor, &step);
+	doctor->has_socket_path = !err;
+	sockmap_close(sockmap);
+}
+
 /* The real object under a name that nobody else uses: loads, answers, goes. */
 static void check_self_test(struct doctor *doctor)
 {
@@ -363,6 +393,7 @@ static void check_self_test(struct doctor *doctor)
 		else
 			report(doctor, VERDICT_OK, "self_test", NULL,
 			       "the BPF object loads, pins and answers");
+		check_socket_path(doctor, dp);
 	}
 	datapath_close(dp);
 	(void)datapath_unpin(instance, NULL);
@@ -401,15 +432,21 @@ static void check_daemon(struct doctor *doctor, const json_t *answer, int err)
 		       "it does not answer as it should: %s", strerror(-err));
 }
 
+static const char *best_path(const struct doctor *doctor)
+{
+	return doctor->has_socket_path ? "socket" : "relay";
+}
+
 static void check_path(struct doctor *doctor)
 {
 	if (doctor->has_failed)
 		report(doctor, VERDICT_WARN, "path", "remedy what fails above",
-		       "relay, once nothing fails; the packet and socket paths are not in this "
-		       "version");
+		       "%s, once nothing fails; the packet path is not in this version",
+		       best_path(doctor));
 	else
 		report(doctor, VERDICT_OK, "path", NULL,
-		       "relay; the packet and socket paths are not in this version");
+		       "%s; the packet path is not in this version",
+		       doctor->has_socket_path ? "socket and relay" : "relay");
 }
 
 /* --- all of it ------------------------------------------------------------------------------- */
@@ -458,7 +495,7 @@ int doctor_run(struct cli *cli)
 	check_path(&doctor);
 	if (cli->is_json) {
 		result = text_need(json_pack("{s:b, s:O, s:s}", "ok", !doctor.has_failed, "checks",
-					     doctor.checks, "path", "relay"));
+					     doctor.checks, "path", best_path(&doctor)));
 		status = cli_json(cli, result);
 		json_decref(result);
 	} else {

@@ -154,19 +154,29 @@ static json_t *apply(struct api *api, const json_t *request)
 
 /* --- the daemon itself ------------------------------------------------------------------- */
 
+static json_t *paths(const struct api *api)
+{
+	json_t *words = json_array();
+
+	if (router_has_socket_path(api->router))
+		json_array_append_new(words, json_string(show_path_word(TW_PATH_SOCKET)));
+	json_array_append_new(words, json_string(show_path_word(TW_PATH_RELAY)));
+	return words;
+}
+
 static json_t *status(struct api *api, const json_t *request)
 {
 	struct workers_usage usage;
 
 	(void)request;
 	workers_usage(router_workers(api->router), &usage);
-	return json_pack("{s:{s:s, s:i, s:s, s:I, s:s, s:i, s:I, s:I, s:I, s:[s], s:I}}", "status",
+	return json_pack("{s:{s:s, s:i, s:s, s:I, s:s, s:i, s:I, s:I, s:I, s:o, s:I}}", "status",
 			 "version", THRUWAY_VERSION, "pid", (int)getpid(), "instance",
 			 api->instance, "uptime_s",
 			 (json_int_t)((clock_ms() - api->start_monotonic_ms) / 1000), "config",
 			 api->config_path, "workers", (int)usage.threads, "connections",
 			 (json_int_t)usage.connections, "pipes", (json_int_t)usage.pipes, "bytes",
-			 (json_int_t)usage.bytes, "paths", "relay", "max_connections",
+			 (json_int_t)usage.bytes, "paths", paths(api), "max_connections",
 			 (json_int_t)usage.max_connections);
 }
 

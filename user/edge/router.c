@@ -17,6 +17,7 @@
 #include "edge/access_log.h"
 #include "edge/cli_routes.h"
 #include "kernel/devices.h"
+#include "kernel/selftest.h"
 #include "kernel/sockmap.h"
 
 struct router {
@@ -196,6 +197,14 @@ static bool is_gone_in_loop(void *arg, const struct config_route *route)
 	return true;
 }
 
+static bool uses_socket_path(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_listeners; i++)
+		if (config->listeners[i].paths & 1u << TW_PATH_SOCKET)
+			return true;
+	return false;
+}
+
 static int set_log(struct router *r, const struct config *config, char **why)
 {
 	int err =
@@ -261,6 +270,8 @@ int router_set_config(struct router *r, struct config *config, bool dry_run, boo
 	}
 	if (r->config && r->config->workers != config->workers)
 		log_warn("workers: a restart is needed to change the number, ignoring");
+	if (r->config && uses_socket_path(config) && !uses_socket_path(r->config) && !r->sockmap)
+		log_warn("paths: a restart is needed to use the socket path, using the relay");
 	workers_set_limits(r->workers, config->max_connections, config->keepalive_s);
 	datapath_socket(r->dp)->per_connection = config->redirect_per_connection;
 	datapath_socket(r->dp)->in_all = config->redirect_total;
@@ -363,13 +374,26 @@ static int open_tables(struct router *r, bool reset, char **why)
 }
 
 /* Without it there is the relay. */
-static int open_socket_path(struct router *r)
+static int open_socket_path(struct router *r, const struct config *config)
 {
-	int err = sockmap_open(r->dp, &r->sockmap);
+	enum selftest_step step = 0;
+	int err;
 
-	if (err != -EOPNOTSUPP)
+	if (!uses_socket_path(config))
+		return 0;
+	err = sockmap_open(r->dp, &r->sockmap);
+	if (err == -EOPNOTSUPP) {
+		log_warn("socket path: this kernel does not take its programs, using the relay");
+		return 0;
+	}
+	if (err)
 		return err;
-	log_warn("socket path: this kernel does not take its programs, using the relay");
+	err = selftest_run(r->sockmap, NULL, NULL, &step);
+	if (!err)
+		return 0;
+	log_warn("socket path: self-test '%s' failed (%s): %s; using the relay",
+		 selftest_name(step), strerror(-err), selftest_text(step, err));
+	r->sockmap = sockmap_close(r->sockmap);
 	return 0;
 }
 
@@ -400,7 +424,7 @@ int router_open(const char *instance, bool reset, const struct config *config,
 	if (!err)
 		err = access_log_open(&r->log);
 	if (!err)
-		err = open_socket_path(r);
+		err = open_socket_path(r, config);
 	workers.dp = r->dp;
 	workers.sockmap = r->sockmap;
 	workers.arg = r->log;
@@ -436,6 +460,11 @@ struct router *router_close(struct router *r, bool unpin)
 	free(r->instance);
 	free(r);
 	return NULL;
+}
+
+bool router_has_socket_path(const struct router *r)
+{
+	return r->sockmap;
 }
 
 const struct config *router_config(const struct router *r)

@@ -52,6 +52,9 @@ void router_refresh_pools(struct router *router);
 /* Open the access log's file again by its name (logrotate). */
 void router_reopen_log(struct router *router);
 
+/* May connections be joined in the kernel here? */
+bool router_has_socket_path(const struct router *router);
+
 /* Lent. */
 const struct config *router_config(const struct router *router);
 struct tables *router_tables(struct router *router);
