@@ -8,9 +8,25 @@
 
 #include "defs.bpf.h"
 
+typedef struct {
+	__s64 counter;
+} atomic64_t;
+
 struct sock_common {
 	__u16 skc_family;
 	volatile unsigned char skc_state;
+	atomic64_t skc_cookie;
+} __attribute__((preserve_access_index));
+
+typedef struct {
+	int counter;
+} atomic_t;
+
+struct sock {
+	struct {
+		atomic_t rmem_alloc;
+	} sk_backlog;
+	int sk_rcvbuf;
 } __attribute__((preserve_access_index));
 
 struct tcp_sock {

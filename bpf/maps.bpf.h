@@ -17,6 +17,7 @@
 #define THRUWAY_MAPS_BPF_H
 
 #include "defs.bpf.h"
+#include "thruway/local.h"
 #include "thruway/socket.h"
 
 /* Address and port -> bind. Ends when no listener is configured there any more. */
@@ -240,6 +241,51 @@ struct {
 	__type(key, __u32);
 	__type(value, struct tw_peek);
 } tw_peeks SEC(".maps") __weak;
+
+/*
+ * local: direct. tw_end_socks holds the applications' sockets by what they call themselves, tw_ends
+ * what is known of each; both are made by sockops, tw_ends is removed by the worker that had the
+ * connection. A socket that is closed leaves tw_end_socks by itself. Full: TCP.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_SOCKHASH);
+	__uint(max_entries, TW_ENDS_MAX);
+	__type(key, struct tw_tuple);
+	__type(value, __u64);
+} tw_end_socks SEC(".maps") __weak;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, TW_ENDS_MAX);
+	__uint(pinning, LIBBPF_PIN_BY_NAME);
+	__type(key, struct tw_tuple);
+	__type(value, struct tw_end);
+} tw_ends SEC(".maps") __weak;
+
+/* Binds where some listener or route says local: direct. Written by the daemon's main thread. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, TW_BINDS_MAX);
+	__type(key, struct tw_bind_key);
+	__type(value, __u32);
+} tw_local_binds SEC(".maps") __weak;
+
+/* Ends of backends that are about to accept a connection of ours. The oldest gives way. */
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, struct tw_tuple);
+	__type(value, __u32);
+} tw_expected SEC(".maps") __weak;
+
+/* On a socket of the daemon that will connect to a backend: the other end may be enrolled. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, __u32);
+} tw_local_mark SEC(".maps") __weak;
 
 /* Working memory of tw_decide, one slot a thread. Holds nothing between two calls; not pinned. */
 struct {

@@ -125,11 +125,11 @@ static void a_text_line_has_every_field_and_escapes_what_the_client_sent(void **
 	_cleanup_free_ char *line = line_of(CONFIG_LOG_TEXT);
 
 	(void)state;
-	assert_string_equal(line,
-			    "2023-11-14T22:13:20.123Z client=192.0.2.1:12345 listener=tls "
-			    "sni=app.example.com alpn=h2,\\x3d\\x22\\x0a\\x2cz route=route-two "
-			    "backend=10.0.0.5:8443 path=relay pooled=no left=- to_backend=517 "
-			    "to_client=5000000000 duration_ms=42 tries=1 reason=closed\n");
+	assert_string_equal(
+		line, "2023-11-14T22:13:20.123Z client=192.0.2.1:12345 listener=tls "
+		      "sni=app.example.com alpn=h2,\\x3d\\x22\\x0a\\x2cz route=route-two "
+		      "backend=10.0.0.5:8443 path=relay direct=no pooled=no left=- to_backend=517 "
+		      "to_client=5000000000 duration_ms=42 tries=1 reason=closed\n");
 }
 
 static void a_json_line_is_one_object_with_numbers_as_numbers(void **state)

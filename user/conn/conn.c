@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "conn/direct.h"
 #include "conn/listener.h"
 #include "kernel/sockmap.h"
 
@@ -104,8 +105,10 @@ void conn_describe(const struct worker *w, const struct conn *c, struct conn_rec
 	r->path = c->path;
 	r->ejection = c->ejection;
 	r->is_pooled = c->is_pooled;
+	r->is_direct = c->is_direct;
 	r->state = state_word(c);
 	redirect_counts(w, c, redirected, &active_ms);
+	direct_counts(w, c, redirected, &active_ms);
 	if (active_ms < c->active_ms)
 		active_ms = c->active_ms;
 	r->bytes_to_backend = c->flow[CLIENT].bytes + redirected[CLIENT];
@@ -151,6 +154,14 @@ void conn_count_active(struct worker *w, struct conn *c, int n)
 	c->is_active = n > 0;
 }
 
+void conn_set_path(struct worker *w, struct conn *c, enum tw_path path)
+{
+	if (c->is_active)
+		conn_count_active(w, c, -1);
+	c->path = path;
+	conn_count_active(w, c, 1);
+}
+
 void conn_take_backend(struct worker *w, struct conn *c)
 {
 	conn_count_active(w, c, 1);
@@ -187,6 +198,7 @@ void conn_end(struct worker *w, struct conn *c, enum tw_reason reason, bool with
 	close_side(&c->side[CLIENT], with_rst);
 	close_side(&c->side[BACKEND], with_rst);
 	redirect_end(w, c);
+	direct_end(w, c);
 	flow_drop(&w->tools, &c->flow[CLIENT]);
 	flow_drop(&w->tools, &c->flow[BACKEND]);
 	timer_cancel(&w->timers, &c->timer);
@@ -437,6 +449,8 @@ static void conn_move(struct worker *w, struct conn *c)
 		conn_end(w, c, TW_END_io_error, true);
 		return;
 	}
+	if (c->wants_direct)
+		direct_try(w, c);
 	if (has_more)
 		conn_make_ready(w, c);
 	else if ((was_answered && moved[CLIENT]) || w->now_ms - c->accepted_ms >= JOIN_AFTER_MS)
@@ -521,7 +535,7 @@ void conn_join(struct worker *w, struct conn *c)
 	/* A near backend answers while the hello is sent: looking is cheaper than an event. */
 	for (size_t i = 0; i < 2; i++)
 		c->side[i].readable = c->side[i].writable = true;
-	if (w->shared->sockmap && first_ms > JOIN_AFTER_MS)
+	if ((w->shared->sockmap || c->wants_direct) && first_ms > JOIN_AFTER_MS)
 		first_ms = JOIN_AFTER_MS;
 	timer_set(&w->timers, &c->timer, w->now_ms + first_ms);
 	conn_move(w, c);
@@ -668,6 +682,7 @@ static void open_timer(struct worker *w, struct conn *c)
 	if (!c->has_keepalive)
 		set_backend_keepalive(w, c);
 	redirect_counts(w, c, redirected, &active_ms);
+	direct_counts(w, c, redirected, &active_ms);
 	if (active_ms > c->active_ms)
 		c->active_ms = active_ms;
 	if (w->now_ms >= due_ms(c) && is_draining(c))

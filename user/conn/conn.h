@@ -51,9 +51,10 @@ struct conn {
 	struct flow flow[2]; /* from that side to the other */
 	struct timer timer;
 	LIST_ENTRY(conn) link;
-	TAILQ_ENTRY(conn) queue;   /* ready or dead */
-	struct redirect *redirect; /* NULL = not joined in the kernel */
-	struct conn_hello *hello;  /* NULL = not read yet, or without name and ALPN */
+	TAILQ_ENTRY(conn) queue;     /* ready or dead */
+	struct tw_pair_ends *direct; /* NULL = no short way between the programs */
+	struct redirect *redirect;   /* NULL = not joined in the kernel */
+	struct conn_hello *hello;    /* NULL = not read yet, or without name and ALPN */
 	uint64_t id;
 	uint64_t accepted_ms;
 	uint64_t active_ms; /* last byte that moved, or was seen to have been acknowledged */
@@ -81,13 +82,16 @@ struct conn {
 	bool is_ready : 1;	/* in the worker's ready queue */
 	bool is_waiting : 1;	/* counted as waiting of its speaker */
 	bool is_active : 1;	/* counted as active of its route and backend */
+	uint8_t direct_tries;	/* to find the programs' sockets */
+	bool wants_direct : 1;	/* local: direct, and its sockets were not found yet */
+	bool is_direct : 1;	/* the programs' sockets were paired */
 	bool is_pooled : 1;	/* its backend's socket came out of a pool */
 	bool has_left : 1;	/* the socket path: never again */
 	bool has_lowat : 1;	/* SO_RCVLOWAT is set */
 	bool has_keepalive : 1; /* set at the backend's socket, too */
 };
 
-_Static_assert(sizeof(struct conn) <= 408, "an idle pair is cheap");
+_Static_assert(sizeof(struct conn) <= 416, "an idle pair is cheap");
 
 /*
  * Take over @fd, which @worker has just accepted from @peer by @listener. @refuse: it cannot be
@@ -117,6 +121,8 @@ bool conn_watch(struct worker *worker, struct side *side, bool wants_out);
 bool conn_rewatch(struct worker *worker, struct side *side);
 /* Look at it again before sleeping. */
 void conn_make_ready(struct worker *worker, struct conn *conn);
+/* It goes on by another path, and is counted there. */
+void conn_set_path(struct worker *worker, struct conn *conn, enum tw_path path);
 /* Count it in or out (-1) as active on its path. */
 void conn_count_active(struct worker *worker, struct conn *conn, int n);
 /* The bytes so far have been counted; close what is open and let go of the connection. */

@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "conn/conn.h"
+#include "conn/direct.h"
 
 /*
  * Up to here every segment is looked at when it comes, so that what is malformed is refused as soon
@@ -156,6 +157,7 @@ static enum tw_reason ask(struct worker *w, struct conn *c)
 		return q->reason;
 	c->backend = q->backend;
 	c->paths = (uint8_t)q->paths;
+	c->wants_direct = q->local == TW_LOCAL_DIRECT;
 	c->connect_ms = q->timeouts.connect_ms;
 	c->idle_ms = q->timeouts.idle_ms;
 	c->half_closed_ms = q->timeouts.half_closed_ms;
@@ -183,7 +185,7 @@ static bool take_warm(struct worker *w, struct conn *c)
 	struct side *side = &c->side[BACKEND];
 	uint64_t cookie;
 
-	if (!w->query.address.pool)
+	if (!w->query.address.pool || c->wants_direct)
 		return false;
 	side->source.fd = pool_take(w, c->backend, &cookie);
 	if (side->source.fd < 0)
@@ -219,6 +221,7 @@ static int start_connect(struct worker *w, struct conn *c, bool *ret_is_connecte
 		/* ... the hello completes the handshake, without an empty ACK before it. */
 		(void)setsockopt(side->source.fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof(off));
 	}
+	direct_mark(w, c);
 	*ret_is_connected = connect(side->source.fd, (struct sockaddr *)&sa, len) == 0;
 	if (!*ret_is_connected && errno != EINPROGRESS)
 		err = -errno;

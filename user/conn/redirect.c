@@ -221,14 +221,6 @@ void redirect_tell_drawn(const struct worker *w, const struct conn *c, struct tw
 
 /* --- joining --------------------------------------------------------------------------------- */
 
-static void count_path(struct worker *w, struct conn *c, enum tw_path path)
-{
-	if (c->is_active)
-		conn_count_active(w, c, -1);
-	c->path = path;
-	conn_count_active(w, c, 1);
-}
-
 static bool is_idle(const struct conn *c, size_t side)
 {
 	return !c->flow[side].pending && !c->side[side].eof && !c->side[side].error &&
@@ -344,8 +336,9 @@ void redirect_try(struct worker *w, struct conn *c)
 	struct redirect *r;
 	int err;
 
-	if (!sm || (c->redirect && c->redirect->is_joined) || c->has_left || c->reason ||
-	    !(c->paths & 1u << TW_PATH_SOCKET) || !is_idle(c, CLIENT) || !is_idle(c, BACKEND))
+	if (!sm || c->wants_direct || (c->redirect && c->redirect->is_joined) || c->has_left ||
+	    c->reason || !(c->paths & 1u << TW_PATH_SOCKET) || !is_idle(c, CLIENT) ||
+	    !is_idle(c, BACKEND))
 		return;
 	r = make(w, c);
 	if (!r)
@@ -362,7 +355,7 @@ void redirect_try(struct worker *w, struct conn *c)
 	r->is_joined = true;
 	err = add_source(w, c, BACKEND);
 	counter_add(err ? &sockmap_state(sm)->fallbacks : &sockmap_state(sm)->joined, 1);
-	count_path(w, c, TW_PATH_SOCKET);
+	conn_set_path(w, c, TW_PATH_SOCKET);
 	for (size_t i = 0; i < 2; i++)
 		if (r->phase[i] == REDIRECT_KERNEL)
 			settle_in(w, c, i);
@@ -381,7 +374,7 @@ void redirect_adopt(struct worker *w, struct conn *c, uint64_t warm)
 	/* Nothing was ever sent on either: what TCP has taken is its own SYN's acknowledgement. */
 	r->base[CLIENT] = 0;
 	r->base[BACKEND] = 1;
-	count_path(w, c, TW_PATH_SOCKET);
+	conn_set_path(w, c, TW_PATH_SOCKET);
 	for (size_t i = 0; i < 2; i++) {
 		r->phase[i] = REDIRECT_KERNEL;
 		settle_in(w, c, i);
@@ -493,7 +486,7 @@ static void go_back(struct worker *w, struct conn *c)
 		sockmap_drop_sink(w->redirect.sockmap, c->redirect->source[i].cookie);
 	forget(w, c);
 	c->has_left = true;
-	count_path(w, c, TW_PATH_RELAY);
+	conn_set_path(w, c, TW_PATH_RELAY);
 	for (size_t i = 0; i < 2; i++) {
 		struct side *side = &c->side[i];
 

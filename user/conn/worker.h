@@ -33,6 +33,7 @@ LIST_HEAD(listener_list, listener);
 struct shared {
 	const struct datapath *dp;
 	const struct sockmap *sockmap; /* NULL = the socket path is not used */
+	const struct local *local;     /* atomic: NULL = local: direct is not used */
 	void (*on_end)(void *arg, const struct conn_record *record);
 	bool (*is_wanted)(void *arg);
 	void *arg;

@@ -102,6 +102,11 @@ void workers_set_limits(struct workers *ws, uint32_t max_connections, uint32_t k
 		(void)worker_call(ws->threads[i], &limits.command);
 }
 
+void workers_set_local(struct workers *ws, const struct local *local)
+{
+	__atomic_store_n(&ws->shared.local, local, __ATOMIC_RELEASE);
+}
+
 struct pools_command {
 	struct command command; /* first: run() casts back */
 	const struct workers_pool *pools;

@@ -27,7 +27,8 @@ struct conn_record {
 	const uint8_t *alpn;		   /* as on the wire */
 	size_t alpn_len;
 	enum tw_path path;
-	bool is_pooled;		   /* the backend's socket came out of a pool */
+	bool is_direct; /* local: direct: the programs at both ends send past the router */
+	bool is_pooled; /* the backend's socket came out of a pool */
 	enum tw_ejection ejection; /* why it left the socket path; NONE = it did not */
 	const char *state; /* "hello", "connecting", "open", "half-closed", "closing", "ended" */
 	enum tw_reason reason; /* ended: why; TW_OK before */
@@ -87,6 +88,10 @@ void workers_drop_unset(struct workers *workers);
 
 /* Change what may change while running. */
 void workers_set_limits(struct workers *workers, uint32_t max_connections, uint32_t keepalive_s);
+
+struct local;
+/* local: direct is in use from now on; lent, and outlives the workers. */
+void workers_set_local(struct workers *workers, const struct local *local);
 
 /* Keep exactly these warm. */
 void workers_set_pools(struct workers *workers, const struct workers_pool *pools, size_t n);

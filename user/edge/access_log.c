@@ -121,11 +121,13 @@ static size_t format_text(char *dst, size_t size, const struct line *line,
 	len = snprintf(
 		dst, size,
 		"%s client=%s listener=%s sni=%s alpn=%s route=%s backend=%s path=%s "
-		"pooled=%s left=%s to_backend=%llu to_client=%llu duration_ms=%llu tries=%u "
+		"direct=%s pooled=%s left=%s to_backend=%llu to_client=%llu duration_ms=%llu "
+		"tries=%u "
 		"reason=%s\n",
 		line->start, line->client, or_dash(line->listener), or_dash(sni), or_dash(alpn),
 		or_dash(line->route), or_dash(line->backend), show_path_word(r->path),
-		r->is_pooled ? "yes" : "no", r->ejection ? show_ejection_word(r->ejection) : "-",
+		r->is_direct ? "yes" : "no", r->is_pooled ? "yes" : "no",
+		r->ejection ? show_ejection_word(r->ejection) : "-",
 		(unsigned long long)r->bytes_to_backend, (unsigned long long)r->bytes_to_client,
 		(unsigned long long)r->age_ms, r->tries, reason_word(r->reason));
 	return len > 0 && (size_t)len < size ? (size_t)len : 0;
@@ -138,16 +140,16 @@ static size_t format_json(char *dst, size_t size, const struct line *line,
 	size_t len;
 
 	object = json_pack(
-		"{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:o, s:I, s:I, s:I, s:i, "
+		"{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:b, s:o, s:I, s:I, s:I, s:i, "
 		"s:s}",
 		"time", line->start, "client", line->client, "local", line->local, "listener",
 		show_text(line->listener), "sni", show_text(r->sni), "alpn",
 		alpn_json(r->alpn, r->alpn_len), "route", show_text(line->route), "backend",
-		show_text(line->backend), "path", show_path_word(r->path), "pooled", r->is_pooled,
-		"left", show_text(show_ejection_word(r->ejection)), "bytes_to_backend",
-		(json_int_t)r->bytes_to_backend, "bytes_to_client", (json_int_t)r->bytes_to_client,
-		"duration_ms", (json_int_t)r->age_ms, "tries", (int)r->tries, "reason",
-		reason_word(r->reason));
+		show_text(line->backend), "path", show_path_word(r->path), "direct", r->is_direct,
+		"pooled", r->is_pooled, "left", show_text(show_ejection_word(r->ejection)),
+		"bytes_to_backend", (json_int_t)r->bytes_to_backend, "bytes_to_client",
+		(json_int_t)r->bytes_to_client, "duration_ms", (json_int_t)r->age_ms, "tries",
+		(int)r->tries, "reason", reason_word(r->reason));
 	if (!object)
 		return 0;
 	len = json_dumpb(object, dst, size - 1, JSON_COMPACT | JSON_ENSURE_ASCII);

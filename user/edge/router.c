@@ -17,12 +17,14 @@
 #include "edge/access_log.h"
 #include "edge/cli_routes.h"
 #include "kernel/devices.h"
+#include "kernel/local.h"
 #include "kernel/selftest.h"
 #include "kernel/sockmap.h"
 
 struct router {
 	struct datapath *dp;
 	bool has_pools;
+	struct local *local;	 /* NULL: no configuration has asked for it yet */
 	struct sockmap *sockmap; /* NULL = no socket path here */
 	struct tables *tables;
 	struct workers *workers;
@@ -103,6 +105,44 @@ static void name_ids_in_log(struct router *r)
 		access_log_name(r->log, ACCESS_LOG_BACKEND, backend->id, backend->text);
 }
 
+static bool has_direct_route(struct router *r)
+{
+	const struct tw_route *route = NULL;
+
+	while ((route = tables_next_route(r->tables, route ? route->id : 0)))
+		if (route->local == TW_LOCAL_DIRECT)
+			return true;
+	return false;
+}
+
+/* On which binds programs of this node may be led past us. Failing is no error: TCP is there. */
+static void refresh_local(struct router *r)
+{
+	const struct tw_listener *listener = NULL;
+	struct tw_bind_key binds[TW_LISTENERS_MAX];
+	bool is_everywhere = has_direct_route(r);
+	size_t n = 0;
+	int err = 0;
+
+	while ((listener = tables_next_listener(r->tables, listener ? listener->id : 0))) {
+		if (!is_everywhere && listener->local != TW_LOCAL_DIRECT)
+			continue;
+		binds[n] = (struct tw_bind_key){.port = listener->port};
+		memcpy(binds[n++].addr, listener->addr, sizeof(listener->addr));
+	}
+	if (!n && !r->local)
+		return;
+	if (!r->local)
+		err = local_open(r->dp, &r->local);
+	if (!err)
+		err = local_set_binds(r->local, binds, n);
+	if (err)
+		log_warn("local: direct is not possible here (%s), connections go by TCP",
+			 strerror(-err));
+	else
+		workers_set_local(r->workers, r->local);
+}
+
 static int commit(struct router *r, const struct config *config, const struct config_route *cli,
 		  size_t n_cli, enum tables_mode mode, struct tables_changes *changes,
 		  struct config_problems *problems, char **ret_why)
@@ -121,8 +161,10 @@ static int commit(struct router *r, const struct config *config, const struct co
 		name_ids_in_log(r);
 		err = accept_on_tables(r);
 	}
-	if (!err)
+	if (!err) {
 		router_refresh_pools(r);
+		refresh_local(r);
+	}
 	if (err)
 		workers_drop_unset(r->workers);
 	/* What the table cannot take is in @problems; so is why it could not be written. */
@@ -448,6 +490,7 @@ struct router *router_close(struct router *r, bool unpin)
 		return NULL;
 	workers_stop(r->workers);
 	access_log_close(r->log);
+	local_close(r->local);
 	sockmap_close(r->sockmap);
 	tables_close(r->tables);
 	datapath_close(r->dp);

@@ -380,17 +380,19 @@ json_t *show_connection(struct router *router, const struct conn_record *r)
 	snprintf(id, sizeof(id), "%llx", (unsigned long long)r->id);
 	addr_format(client, r->client.ip, r->client.port);
 	addr_format(local, r->local.ip, r->local.port);
-	return json_pack(
-		"{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:o, s:s, s:I, s:I, s:I, s:I, "
-		"s:i}",
-		"id", id, "client", client, "local", local, "listener",
-		show_text(l ? l->name : NULL), "sni", show_text(r->sni), "alpn",
-		alpn_json(r->alpn, r->alpn_len), "route", show_text(route ? route->name : NULL),
-		"backend", show_text(b ? b->text : NULL), "path", show_path_word(r->path), "pooled",
-		r->is_pooled, "left", show_text(show_ejection_word(r->ejection)), "state", r->state,
-		"bytes_to_backend", (json_int_t)r->bytes_to_backend, "bytes_to_client",
-		(json_int_t)r->bytes_to_client, "age_ms", (json_int_t)r->age_ms, "idle_ms",
-		(json_int_t)r->idle_ms, "tries", (int)r->tries);
+	return json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:b, s:b, s:o, s:s, s:I, "
+			 "s:I, s:I, s:I, "
+			 "s:i}",
+			 "id", id, "client", client, "local", local, "listener",
+			 show_text(l ? l->name : NULL), "sni", show_text(r->sni), "alpn",
+			 alpn_json(r->alpn, r->alpn_len), "route",
+			 show_text(route ? route->name : NULL), "backend",
+			 show_text(b ? b->text : NULL), "path", show_path_word(r->path), "direct",
+			 r->is_direct, "pooled", r->is_pooled, "left",
+			 show_text(show_ejection_word(r->ejection)), "state", r->state,
+			 "bytes_to_backend", (json_int_t)r->bytes_to_backend, "bytes_to_client",
+			 (json_int_t)r->bytes_to_client, "age_ms", (json_int_t)r->age_ms, "idle_ms",
+			 (json_int_t)r->idle_ms, "tries", (int)r->tries);
 }
 
 /* --- what changed ------------------------------------------------------------------------- */

@@ -29,6 +29,7 @@
 #include "base/log.h"
 #include "kernel/layout.h"
 #include "thruway.skel.h"
+#include "thruway/local.h"
 
 #define BPFFS	      "/sys/fs/bpf"
 /* A pin's path: BPFFS, instance, map. */
@@ -48,6 +49,7 @@ struct datapath {
 	struct tw_state *state;
 	struct tw_socket *socket;
 	struct bpf_link *leave;	  /* NULL: this kernel does not take the socket path's programs */
+	struct bpf_link *local;	  /* NULL: local: direct is not used */
 	struct bpf_link *sockops; /* NULL: we do not see our own sockets' events */
 };
 
@@ -139,7 +141,7 @@ static const char *map_content(const char *name)
 {
 	if (strstr(name, "stats"))
 		return "counters";
-	if (!strcmp(name, "tw_state") || !strcmp(name, "tw_pairs"))
+	if (!strcmp(name, "tw_state") || !strcmp(name, "tw_pairs") || !strcmp(name, "tw_ends"))
 		return "nothing";
 	if (!strcmp(name, "tw_socket"))
 		return "counters";
@@ -207,11 +209,16 @@ static void leave_out_socket(struct thruway_bpf *skel)
 	bpf_program__set_autoload(skel->progs.tw_leave, false);
 	bpf_program__set_autoload(skel->progs.tw_arm, false);
 	bpf_program__set_autoload(skel->progs.tw_sockops, false);
+	bpf_program__set_autoload(skel->progs.tw_local_ops, false);
+	bpf_program__set_autoload(skel->progs.tw_local, false);
+	bpf_program__set_autoload(skel->progs.tw_pair_ends, false);
 	bpf_map__set_autocreate(skel->maps.tw_sources, false);
 	bpf_map__set_autocreate(skel->maps.tw_sinks, false);
 	bpf_map__set_autocreate(skel->maps.tw_rings, false);
 	bpf_map__set_autocreate(skel->maps.tw_pools, false);
 	bpf_map__set_autocreate(skel->maps.tw_listening, false);
+	bpf_map__set_autocreate(skel->maps.tw_end_socks, false);
+	bpf_map__set_autocreate(skel->maps.tw_local_mark, false);
 }
 
 static int load_skel(const char *instance, struct thruway_bpf *skel, char **ret_why)
@@ -342,14 +349,19 @@ static int load(const char *instance, struct datapath *dp, char **ret_why)
 	return load_skel(instance, dp->skel, ret_why);
 }
 
-/* Sockets of an earlier daemon ended with it. */
+/* Sockets of an earlier daemon ended with it, and so did what led past them. */
 static void forget_pairs(struct datapath *dp)
 {
-	int fd = bpf_map__fd(dp->skel->maps.tw_pairs);
-	__u64 key;
+	int pairs = bpf_map__fd(dp->skel->maps.tw_pairs),
+	    ends = bpf_map__fd(dp->skel->maps.tw_ends);
+	struct tw_tuple tuple;
+	__u64 cookie;
 
-	while (!bpf_map_get_next_key(fd, NULL, &key))
-		if (bpf_map_delete_elem(fd, &key))
+	while (!bpf_map_get_next_key(pairs, NULL, &cookie))
+		if (bpf_map_delete_elem(pairs, &cookie))
+			break;
+	while (!bpf_map_get_next_key(ends, NULL, &tuple))
+		if (bpf_map_delete_elem(ends, &tuple))
 			break;
 	dp->socket->backlog = 0;
 }
@@ -413,6 +425,7 @@ struct datapath *datapath_close(struct datapath *dp)
 	}
 	bpf_link__destroy(dp->leave);
 	bpf_link__destroy(dp->sockops);
+	bpf_link__destroy(dp->local);
 	thruway_bpf__destroy(dp->skel);
 	free(dp);
 	return NULL;
@@ -518,6 +531,37 @@ int datapath_leave_fd(const struct datapath *dp)
 int datapath_arm_fd(const struct datapath *dp)
 {
 	return bpf_program__fd(dp->skel->progs.tw_arm);
+}
+
+int datapath_attach_local(struct datapath *dp)
+{
+	_cleanup_close_ int root = -1;
+	int err;
+
+	if (dp->local)
+		return 0;
+	if (!dp->leave) /* nor were these programs loaded */
+		return -EOPNOTSUPP;
+	root = cgroup_open_root();
+	if (root < 0)
+		return root;
+	err = bpf_prog_attach(bpf_program__fd(dp->skel->progs.tw_local),
+			      bpf_map__fd(dp->skel->maps.tw_end_socks), BPF_SK_MSG_VERDICT, 0);
+	if (err)
+		return err;
+	dp->local = bpf_program__attach_cgroup(dp->skel->progs.tw_local_ops, root);
+	return dp->local ? 0 : -errno;
+}
+
+void datapath_detach_local(struct datapath *dp)
+{
+	bpf_link__destroy(dp->local);
+	dp->local = NULL;
+}
+
+int datapath_pair_ends_fd(const struct datapath *dp)
+{
+	return bpf_program__fd(dp->skel->progs.tw_pair_ends);
 }
 
 bool datapath_sees_sockets(const struct datapath *dp)

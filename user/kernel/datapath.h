@@ -67,6 +67,14 @@ struct tw_socket *datapath_socket(const struct datapath *dp);
 int datapath_leave_fd(const struct datapath *dp);
 /* The program tw_arm, lent. */
 int datapath_arm_fd(const struct datapath *dp);
+/*
+ * local: direct. Attach its programs, if they are not: 0, -EOPNOTSUPP where the kernel does not
+ * take them, -errno. Main thread.
+ */
+int datapath_attach_local(struct datapath *dp);
+void datapath_detach_local(struct datapath *dp);
+/* The program tw_pair_ends, lent. */
+int datapath_pair_ends_fd(const struct datapath *dp);
 /* Is the sockops program attached to our own cgroup? */
 bool datapath_sees_sockets(const struct datapath *dp);
 

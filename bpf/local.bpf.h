@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The short way between two programs of this node: which sockets are enrolled, and which of their
+ * messages may take it (include/thruway/local.h).
+ */
+#ifndef THRUWAY_LOCAL_BPF_H
+#define THRUWAY_LOCAL_BPF_H
+
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_endian.h>
+
+#include "kernel.bpf.h"
+#include "maps.bpf.h"
+
+#define LOCAL_IPV4 2 /* AF_INET, which no UAPI header has */
+
+static __always_inline void local_addr(__u8 *to, __u32 family, __u32 ipv4, __u32 a, __u32 b,
+				       __u32 c, __u32 d)
+{
+	__u32 *words = (__u32 *)to;
+
+	words[0] = a;
+	words[1] = b;
+	words[2] = c;
+	words[3] = d;
+	if (family == LOCAL_IPV4) {
+		words[0] = words[1] = 0;
+		words[2] = bpf_htonl(0xffff);
+		words[3] = ipv4;
+	}
+}
+
+/* Word by word: clang would load two at once, which the verifier refuses for a context. */
+#define LOCAL_WORD(field) (*(volatile __u32 *)&(field))
+
+/*
+ * struct bpf_sock_ops and struct sk_msg_md name these fields alike: the local port in host order,
+ * the remote one in the upper half of a word in network order.
+ */
+#define local_tuple(ctx, t)                                                                        \
+	do {                                                                                       \
+		__u32 family = LOCAL_WORD((ctx)->family);                                          \
+                                                                                                   \
+		local_addr((t)->local, family, LOCAL_WORD((ctx)->local_ip4),                       \
+			   LOCAL_WORD((ctx)->local_ip6[0]), LOCAL_WORD((ctx)->local_ip6[1]),       \
+			   LOCAL_WORD((ctx)->local_ip6[2]), LOCAL_WORD((ctx)->local_ip6[3]));      \
+		local_addr((t)->remote, family, LOCAL_WORD((ctx)->remote_ip4),                     \
+			   LOCAL_WORD((ctx)->remote_ip6[0]), LOCAL_WORD((ctx)->remote_ip6[1]),     \
+			   LOCAL_WORD((ctx)->remote_ip6[2]), LOCAL_WORD((ctx)->remote_ip6[3]));    \
+		(t)->local_port = bpf_htons((__u16)LOCAL_WORD((ctx)->local_port));                 \
+		(t)->remote_port = bpf_htons((__u16)bpf_ntohl(LOCAL_WORD((ctx)->remote_port)));    \
+	} while (0)
+
+static __always_inline void local_reverse(const struct tw_tuple *t, struct tw_tuple *ret)
+{
+	__builtin_memcpy(ret->local, t->remote, 16);
+	__builtin_memcpy(ret->remote, t->local, 16);
+	ret->local_port = t->remote_port;
+	ret->remote_port = t->local_port;
+}
+
+/* Does this connection lead to a bind that asks for the short way? */
+static __always_inline bool local_is_to_us(const struct tw_tuple *t)
+{
+	struct tw_bind_key key = {.port = t->remote_port};
+
+	__builtin_memcpy(key.addr, t->remote, 16);
+	if (bpf_map_lookup_elem(&tw_local_binds, &key))
+		return true;
+	__builtin_memset(key.addr, 0, 16);
+	return bpf_map_lookup_elem(&tw_local_binds, &key);
+}
+
+static __always_inline void local_enrol(struct bpf_sock_ops *ctx, struct tw_tuple *t,
+					__u32 direction)
+{
+	struct tw_end end = {.direction = direction};
+	struct tcp_sock *tcp;
+
+	if (!ctx->sk)
+		return;
+	tcp = bpf_skc_to_tcp_sock(ctx->sk);
+	if (!tcp)
+		return;
+	end.written = tcp->write_seq;
+	end.read = tcp->copied_seq;
+	end.sock = (__u64)(unsigned long)tcp;
+	end.cookie = bpf_get_socket_cookie(ctx);
+	if (bpf_map_update_elem(&tw_ends, t, &end, BPF_ANY))
+		return;
+	/* It may be in a sockmap of somebody else's, or there is no room: then it goes by TCP. */
+	if (bpf_sock_hash_update(ctx, &tw_end_socks, t, BPF_ANY))
+		bpf_map_delete_elem(&tw_ends, t);
+}
+
+struct local_peer {
+	__u32 read;
+	bool has_room;
+};
+
+/*
+ * How far the program of the other socket has read, and whether its queue has room. An sk_msg
+ * program cannot look a socket up and give it back, so its memory is read; the cookie tells whether
+ * it still is that socket's. Where it is not, the redirect would find nothing either.
+ */
+static __always_inline bool local_look(const struct tw_end *end, struct local_peer *ret)
+{
+	struct tcp_sock *tcp = (struct tcp_sock *)(unsigned long)end->sock;
+	struct sock *sock = (struct sock *)tcp;
+	struct sock_common *common = (struct sock_common *)tcp;
+	__s32 used, most;
+	__u64 cookie;
+
+	if (bpf_core_read(&ret->read, sizeof(ret->read), &tcp->copied_seq) ||
+	    bpf_core_read(&used, sizeof(used), &sock->sk_backlog.rmem_alloc.counter) ||
+	    bpf_core_read(&most, sizeof(most), &sock->sk_rcvbuf) ||
+	    bpf_core_read(&cookie, sizeof(cookie), &common->skc_cookie.counter))
+		return false;
+	ret->has_room = used < most;
+	return cookie == end->cookie;
+}
+
+static __always_inline void local_count(struct tw_end *end, __u64 bytes)
+{
+	struct tw_stats *stats;
+	__u32 id = end->route;
+
+	end->direct += bytes;
+	end->last_ns = bpf_ktime_get_ns();
+	stats = bpf_map_lookup_elem(&tw_route_stats, &id);
+	if (stats)
+		redirect_count_path(&stats->socket, end->direction, bytes);
+	id = end->backend;
+	stats = bpf_map_lookup_elem(&tw_backend_stats, &id);
+	if (stats)
+		redirect_count_path(&stats->socket, end->direction, bytes);
+}
+
+/* May this message take the short way? The sending socket is locked. */
+static __always_inline bool local_may(struct sk_msg_md *msg, struct tw_end *end)
+{
+	struct tw_end *other = bpf_map_lookup_elem(&tw_ends, &end->peer);
+	struct local_peer peer = {};
+	struct tcp_sock *own;
+
+	if (!other || !msg->sk || !local_look(other, &peer) || !peer.has_room)
+		return false;
+	own = bpf_skc_to_tcp_sock(msg->sk);
+	return own && own->write_seq - end->written == peer.read - other->read;
+}
+
+#endif

@@ -1,0 +1,304 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""local: direct: client and backend are programs of the router's host and send past the router."""
+import hashlib
+import os
+import random
+import socket
+import ssl
+import subprocess
+import threading
+import time
+
+import pytest
+from clienthello import hello
+from hosts import eventually
+from thruway import route
+
+NAME = "app.example.com"
+PORT = 9700
+BIG = os.urandom(1 << 20)
+MIB = 1 << 20
+ADDRESSES = {"ipv4": "127.0.0.1", "ipv6": "::1"}
+
+
+class Pair:
+    def __init__(self, hosts, daemon, listener, address):
+        self.daemon, self.hello = daemon, hello(NAME)
+        self.client = hosts.router.connect(address, 443).send(self.hello)
+        self.backend = listener.accept()
+        assert self.backend.read(len(self.hello)) == self.hello
+        eventually(lambda: self.shown()["direct"], what="paired")
+
+    def shown(self):
+        port = self.client.sock.getsockname()[1]
+        return next(c for c in self.daemon.connections() if c["client"].endswith(f":{port}"))
+
+    def close(self):
+        self.client.close()
+        self.backend.close()
+
+
+@pytest.fixture(name="address", params=["ipv4", "ipv6"])
+def _address(request):
+    return ADDRESSES[request.param]
+
+
+@pytest.fixture(name="listener")
+def _listener(hosts, address):
+    with hosts.router.listen(address, PORT) as listener:
+        yield listener
+
+
+def text(address):
+    return f"[{address}]:{PORT}" if ":" in address else f"{address}:{PORT}"
+
+
+@pytest.fixture(name="daemon")
+def _daemon(run, listener, address):
+    del listener
+    return run([route(NAME, text(address))], [{"name": "tls", "port": 443, "local": "direct"}])
+
+
+@pytest.fixture(name="pair")
+def _pair(hosts, daemon, listener, address):
+    made = Pair(hosts, daemon, listener, address)
+    yield made
+    made.close()
+
+
+def direct_bytes(daemon):
+    """Bytes that took the short way: to the backend, to the client."""
+    by_direction = {value["direction"]: value["direct"] for _, value in daemon.dump("tw_ends")}
+    return by_direction[0], by_direction[1]
+
+
+def test_messages_go_past_the_router_and_are_counted(pair):
+    for _ in range(100):
+        pair.backend.send(b"pong" * 25)
+        assert pair.client.read(100) == b"pong" * 25
+        pair.client.send(b"ping" * 25)
+        assert pair.backend.read(100) == b"ping" * 25
+    up, down = direct_bytes(pair.daemon)
+    assert up >= 9900 and down >= 9900
+    shown = pair.shown()
+    assert (shown["bytes_to_backend"], shown["bytes_to_client"]) == (len(pair.hello) + 10000, 10000)
+    totals = pair.daemon.stats()["totals"]
+    assert (totals["bytes_to_backend"], totals["bytes_to_client"]) == (len(pair.hello) + 10000, 10000)
+
+
+@pytest.mark.parametrize("first", ["client", "backend"])
+def test_an_end_comes_behind_the_last_byte_and_the_other_direction_goes_on(pair, first):
+    one, other = (pair.client, pair.backend) if first == "client" else (pair.backend, pair.client)
+    one.send(b"a" * 1000)
+    assert other.read(1000) == b"a" * 1000
+    threading.Thread(target=lambda: one.send(BIG).fin(), daemon=True).start()
+    assert other.read_eof() == BIG
+    threading.Thread(target=lambda: other.send(BIG).fin(), daemon=True).start()
+    assert one.read_eof() == BIG
+    pair.daemon.settle(active=0, connections=1)
+    eventually(lambda: pair.daemon.dump("tw_ends") == [])
+
+
+@pytest.mark.parametrize("first", ["client", "backend"])
+def test_a_reset_reaches_the_other_program(pair, first):
+    one, other = (pair.client, pair.backend) if first == "client" else (pair.backend, pair.client)
+    one.send(b"last words")
+    assert other.read(10) == b"last words"
+    one.rst()
+    assert other.ending() == ("rst", b"")
+    pair.daemon.settle(active=0)
+
+
+def test_conn_kill_resets_both_programs(pair):
+    pair.daemon.cli("conn", "kill", pair.shown()["id"])
+    assert pair.client.ending()[0] == "rst" and pair.backend.ending()[0] == "rst"
+
+
+@pytest.mark.parametrize("how", ["sigterm", "sigkill"])
+def test_both_programs_learn_of_the_daemons_death(pair, how):
+    pair.client.send(b"x")
+    assert pair.backend.read(1) == b"x"
+    pair.daemon.term() if how == "sigterm" else pair.daemon.kill()
+    assert pair.client.ending()[0] in ("fin", "rst") and pair.backend.ending()[0] in ("fin", "rst")
+
+
+def test_a_stalled_reader_stops_its_sender(pair):
+    with open("/proc/meminfo", encoding="ascii") as file:
+        before = next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable"))
+    pair.client.sock.settimeout(2)
+    sent, low, whole, block = 0, before, hashlib.sha256(), random.Random(1).randbytes(MIB)
+    while sent < 1 << 30:
+        try:
+            n = pair.client.sock.send(block)
+        except TimeoutError:
+            break
+        whole.update(block[:n])
+        sent += n
+        with open("/proc/meminfo", encoding="ascii") as file:
+            low = min(low, next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable")))
+    assert sent < 100 * MIB, "nothing stops the sender"
+    assert before - low < 64 * MIB
+    pair.client.sock.settimeout(30)
+    pair.client.fin()
+    got = hashlib.sha256()
+    while data := pair.backend.sock.recv(1 << 17):
+        got.update(data)
+        sent -= len(data)
+    assert sent == 0 and got.digest() == whole.digest()
+
+
+def test_bytes_both_ways_over_many_stalls_keep_their_order(hosts, daemon, listener, address):
+    """The reader stalls, so that messages go by TCP and by the short way in turns."""
+    threads, results = [], []
+
+    def write(sock, seed, out):
+        rnd, whole, sent = random.Random(seed), hashlib.sha256(), 0
+        block, total = rnd.randbytes(MIB), rnd.randint(8 * MIB, 32 * MIB)
+        while sent < total:
+            n = min(total - sent, rnd.choice((rnd.randint(1, 200), rnd.randint(1, 1 << 18))))
+            start = rnd.randint(0, MIB - n)
+            whole.update(block[start:start + n])
+            sock.sendall(block[start:start + n])
+            sent += n
+            if rnd.random() < 0.01:
+                time.sleep(rnd.random() * 0.01)
+        sock.shutdown(socket.SHUT_WR)
+        out["sent"] = (sent, whole.hexdigest())
+
+    def read(sock, seed, out):
+        rnd, whole, got = random.Random(seed), hashlib.sha256(), 0
+        while data := sock.recv(rnd.randint(1, 1 << 17)):
+            whole.update(data)
+            got += len(data)
+            if rnd.random() < 0.02:
+                time.sleep(rnd.random() * 0.03)
+        out["got"] = (got, whole.hexdigest())
+
+    pairs = [Pair(hosts, daemon, listener, address) for _ in range(4)]
+    for number, pair in enumerate(pairs):
+        for one, other in ((pair.client.sock, pair.backend.sock), (pair.backend.sock, pair.client.sock)):
+            one.settimeout(60)
+            results.append({})
+            threads.append(threading.Thread(target=write, args=(one, number, results[-1]), daemon=True))
+            threads.append(threading.Thread(target=read, args=(other, number, results[-1]), daemon=True))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(90)
+    assert all(result.get("sent") == result["got"] for result in results)
+    daemon.settle(active=0)
+    for pair in pairs:
+        pair.close()
+
+
+def test_urgent_data_does_not_stall_the_stream(pair):
+    pair.client.send(b"abc")
+    pair.client.sock.send(b"U", socket.MSG_OOB)
+    pair.client.send(b"def").fin()
+    got = pair.backend.read_eof()
+    assert got in (b"abcUdef", b"abcdef")
+
+
+def test_peeking_and_looking_ahead_do_no_harm(pair):
+    pair.client.send(b"x")
+    assert pair.backend.read(1) == b"x"
+    for size in (10, 5000):
+        pair.client.send(b"q" * size)
+        assert pair.backend.sock.recv(10, socket.MSG_PEEK) == b"q" * 10
+        assert pair.backend.sock.recv(10, socket.MSG_PEEK) == b"q" * 10
+        assert pair.backend.read(size) == b"q" * size
+
+
+def test_only_sockets_of_our_connections_are_enrolled(hosts, pair, listener, address):
+    before = len(pair.daemon.dump("tw_ends"))
+    assert before == 2
+    with hosts.router.connect(address, PORT) as unrelated:
+        other = listener.accept()
+        unrelated.send(b"not ours")
+        assert other.read(8) == b"not ours"
+        with hosts.router.listen(address, PORT + 1) as elsewhere, hosts.router.connect(address, PORT + 1) as more:
+            elsewhere.accept().close()
+            assert len(pair.daemon.dump("tw_ends")) == before
+            del more
+        other.close()
+
+
+def test_a_client_from_elsewhere_is_served_as_ever(hosts, run):
+    with hosts.router.listen("127.0.0.1", PORT) as listener:
+        daemon = run([route(NAME, f"127.0.0.1:{PORT}")], [{"name": "tls", "port": 443, "local": "direct"}])
+        with hosts.client.connect("10.77.1.1") as client:
+            data = hello(NAME)
+            client.send(data)
+            backend = listener.accept()
+            assert backend.read(len(data)) == data
+            for _ in range(10):
+                backend.send(b"x" * 1000)
+                assert client.read(1000) == b"x" * 1000
+                client.send(b"y" * 1000)
+                assert backend.read(1000) == b"y" * 1000
+            assert [c["direct"] for c in daemon.connections()] == [False]
+            client.fin()
+            assert backend.ending() == ("fin", b"")
+            backend.close()
+        daemon.settle(active=0)
+
+
+def test_without_it_nothing_is_enrolled_and_a_route_can_say_no(hosts, run):
+    with hosts.router.listen("127.0.0.1", PORT) as listener:
+        made = route(NAME, f"127.0.0.1:{PORT}", local="off")
+        daemon = run([made], [{"name": "tls", "port": 443, "local": "direct"}])
+        with hosts.router.connect("127.0.0.1", 443) as client:
+            client.send(hello(NAME))
+            backend = listener.accept()
+            backend.read(len(hello(NAME)))
+            backend.send(b"x")
+            assert client.read(1) == b"x"
+            assert [c["direct"] for c in daemon.connections()] == [False]
+            backend.close()
+
+
+def test_an_idle_timeout_knows_of_bytes_that_went_past_us(hosts, run):
+    with hosts.router.listen("127.0.0.1", PORT) as listener:
+        daemon = run([route(NAME, f"127.0.0.1:{PORT}")],
+                     [{"name": "tls", "port": 443, "local": "direct", "timeouts": {"idle": "1s"}}])
+        pair = Pair(hosts, daemon, listener, "127.0.0.1")
+        for _ in range(15):
+            pair.client.send(b"still here")
+            assert pair.backend.read(10) == b"still here"
+            time.sleep(0.15)  # the time that passes is what is tested
+        assert pair.shown()["direct"]
+        assert pair.client.ending()[1] == b""
+        pair.close()
+
+
+def test_real_tls_between_two_programs(hosts, run, tmp_path):
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                    "-keyout", f"{tmp_path}/key", "-out", f"{tmp_path}/cert", "-subj", f"/CN={NAME}", "-days", "2"],
+                   check=True, capture_output=True)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(f"{tmp_path}/cert", f"{tmp_path}/key")
+    client = ssl._create_unverified_context()  # pylint: disable=protected-access
+    with hosts.router.listen("127.0.0.1", PORT) as listener:
+        daemon = run([route(NAME, f"127.0.0.1:{PORT}")], [{"name": "tls", "port": 443, "local": "direct"}])
+
+        def serve():
+            with server.wrap_socket(listener.accept().sock, server_side=True) as tls:
+                while data := tls.recv(65536):
+                    tls.sendall(data)
+
+        for _ in range(3):
+            thread = threading.Thread(target=serve, daemon=True)
+            thread.start()
+            with hosts.router.connect("127.0.0.1", 443) as raw, \
+                    client.wrap_socket(raw.sock, server_hostname=NAME) as tls:
+                for size in (1, 100, 16000, 200000):
+                    writer = threading.Thread(target=tls.sendall, args=(BIG[:size],), daemon=True)
+                    writer.start()
+                    got = b""
+                    while len(got) < size:
+                        got += tls.recv(65536)
+                    assert got == BIG[:size]
+                    writer.join()
+                assert [c["direct"] for c in daemon.connections()] == [True]
+            thread.join(5)
+        daemon.settle(active=0)
