@@ -11,7 +11,7 @@ SEC("sockops")
 int tw_local_ops(struct bpf_sock_ops *ctx)
 {
 	struct tw_tuple t = {}, reversed = {};
-	__u32 one = 1;
+	__u64 netns = bpf_get_netns_cookie(ctx);
 
 	switch (ctx->op) {
 	case BPF_SOCK_OPS_TCP_CONNECT_CB:
@@ -20,16 +20,16 @@ int tw_local_ops(struct bpf_sock_ops *ctx)
 			break;
 		local_tuple(ctx, &t);
 		local_reverse(&t, &reversed);
-		bpf_map_update_elem(&tw_expected, &reversed, &one, BPF_ANY);
+		bpf_map_update_elem(&tw_expected, &reversed, &netns, BPF_ANY);
 		break;
 	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
 		local_tuple(ctx, &t);
-		if (local_is_to_us(&t))
+		if (local_is_to_us(&t, netns))
 			local_enrol(ctx, &t, 0);
 		break;
 	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
 		local_tuple(ctx, &t);
-		if (!bpf_map_delete_elem(&tw_expected, &t))
+		if (local_is_expected(&t, netns))
 			local_enrol(ctx, &t, 1);
 		break;
 	}

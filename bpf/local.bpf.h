@@ -59,16 +59,33 @@ static __always_inline void local_reverse(const struct tw_tuple *t, struct tw_tu
 	ret->remote_port = t->local_port;
 }
 
-/* Does this connection lead to a bind that asks for the short way? */
-static __always_inline bool local_is_to_us(const struct tw_tuple *t)
+/*
+ * Does this connection lead to a bind that asks for the short way? Addresses mean something in one
+ * network namespace only: @netns must be the daemon's.
+ */
+static __always_inline bool local_is_to_us(const struct tw_tuple *t, __u64 netns)
 {
 	struct tw_bind_key key = {.port = t->remote_port};
+	__u64 *ours;
 
 	__builtin_memcpy(key.addr, t->remote, 16);
-	if (bpf_map_lookup_elem(&tw_local_binds, &key))
-		return true;
-	__builtin_memset(key.addr, 0, 16);
-	return bpf_map_lookup_elem(&tw_local_binds, &key);
+	ours = bpf_map_lookup_elem(&tw_local_binds, &key);
+	if (!ours) {
+		__builtin_memset(key.addr, 0, 16);
+		ours = bpf_map_lookup_elem(&tw_local_binds, &key);
+	}
+	return ours && *ours == netns;
+}
+
+/* Is this the other end of a connection that the daemon is making? */
+static __always_inline bool local_is_expected(const struct tw_tuple *t, __u64 netns)
+{
+	__u64 *ours = bpf_map_lookup_elem(&tw_expected, t);
+
+	if (!ours || *ours != netns)
+		return false;
+	bpf_map_delete_elem(&tw_expected, t);
+	return true;
 }
 
 static __always_inline void local_enrol(struct bpf_sock_ops *ctx, struct tw_tuple *t,

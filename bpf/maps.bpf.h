@@ -262,21 +262,27 @@ struct {
 	__type(value, struct tw_end);
 } tw_ends SEC(".maps") __weak;
 
-/* Binds where some listener or route says local: direct. Written by the daemon's main thread. */
+/*
+ * Binds where some listener or route says local: direct -> cookie of the daemon's network
+ * namespace. Written by its main thread.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__uint(max_entries, TW_BINDS_MAX);
 	__type(key, struct tw_bind_key);
-	__type(value, __u32);
+	__type(value, __u64);
 } tw_local_binds SEC(".maps") __weak;
 
-/* Ends of backends that are about to accept a connection of ours. The oldest gives way. */
+/*
+ * Ends of backends that are about to accept a connection of ours -> cookie of the network
+ * namespace. The oldest gives way.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 4096);
 	__type(key, struct tw_tuple);
-	__type(value, __u32);
+	__type(value, __u64);
 } tw_expected SEC(".maps") __weak;
 
 /* On a socket of the daemon that will connect to a backend: the other end may be enrolled. */

@@ -5,9 +5,12 @@
 #include <errno.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+
+#include "base/cleanup.h"
 
 struct local {
 	struct datapath *dp;
@@ -42,16 +45,30 @@ struct local *local_close(struct local *local)
 	return NULL;
 }
 
+/* Of our network namespace. */
+static int netns_cookie(uint64_t *ret_cookie)
+{
+	_cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = sizeof(*ret_cookie);
+
+	if (fd < 0 || getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret_cookie, &len))
+		return -errno;
+	return 0;
+}
+
 int local_set_binds(struct local *local, const struct tw_bind_key *binds, size_t n)
 {
 	struct tw_bind_key key;
-	uint32_t one = 1;
+	uint64_t netns;
+	int err = netns_cookie(&netns);
 
+	if (err)
+		return err;
 	while (!bpf_map_get_next_key(local->binds, NULL, &key))
 		if (bpf_map_delete_elem(local->binds, &key))
 			return -errno;
 	for (size_t i = 0; i < n; i++)
-		if (bpf_map_update_elem(local->binds, &binds[i], &one, BPF_ANY))
+		if (bpf_map_update_elem(local->binds, &binds[i], &netns, BPF_ANY))
 			return -errno;
 	return 0;
 }
