@@ -26,7 +26,6 @@ struct sock {
 	struct {
 		atomic_t rmem_alloc;
 	} sk_backlog;
-	int sk_rcvbuf;
 } __attribute__((preserve_access_index));
 
 struct tcp_sock {

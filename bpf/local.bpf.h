@@ -30,6 +30,13 @@ static __always_inline void local_addr(__u8 *to, __u32 family, __u32 ipv4, __u32
 	}
 }
 
+/*
+ * What may wait for one reader. The kernel puts no limit on it but tcp_mem. A lower one makes bulk
+ * fall back to TCP again and again (measured with 8 flows: 14 Gbit/s with 4 MiB, 46 with 16 MiB, 26
+ * over loopback without a router), a higher one gains nothing.
+ */
+#define LOCAL_ROOM (16 << 20)
+
 /* Word by word: clang would load two at once, which the verifier refuses for a context. */
 #define LOCAL_WORD(field) (*(volatile __u32 *)&(field))
 
@@ -125,15 +132,14 @@ static __always_inline bool local_look(const struct tw_end *end, struct local_pe
 	struct tcp_sock *tcp = (struct tcp_sock *)(unsigned long)end->sock;
 	struct sock *sock = (struct sock *)tcp;
 	struct sock_common *common = (struct sock_common *)tcp;
-	__s32 used, most;
+	__s32 used;
 	__u64 cookie;
 
 	if (bpf_core_read(&ret->read, sizeof(ret->read), &tcp->copied_seq) ||
 	    bpf_core_read(&used, sizeof(used), &sock->sk_backlog.rmem_alloc.counter) ||
-	    bpf_core_read(&most, sizeof(most), &sock->sk_rcvbuf) ||
 	    bpf_core_read(&cookie, sizeof(cookie), &common->skc_cookie.counter))
 		return false;
-	ret->has_room = used < most;
+	ret->has_room = used < LOCAL_ROOM;
 	return cookie == end->cookie;
 }
 

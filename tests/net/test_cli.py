@@ -483,6 +483,8 @@ def test_doctor_sees_a_daemon_and_prints_a_line_a_check(daemon):
     done = daemon.call("doctor")
     assert "thruwayd 0.1.0 runs as pid 1" in done.stdout
     assert "socket and relay; the packet path is not in this version" in done.stdout
+    for step in ("sockets", "join", "kick", "slow", "fin", "leave", "inq", "rst"):
+        assert re.search(rf"^ok +socket_{step} ", done.stdout, re.MULTILINE)
     assert re.match(r"(ok|warn|fail) +kernel ", done.stdout)
 
 

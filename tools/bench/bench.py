@@ -19,7 +19,7 @@ import time
 import meters
 import report
 from contenders import FILES, SERVER_PORT, all_contenders
-from hosts import PREFIX, SERVER, Failure, Hosts, Program, inside
+from hosts import LOCAL, PREFIX, SERVER, Failure, Hosts, Program, inside
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("BUILD", os.path.join(ROOT, "build"))
@@ -89,7 +89,7 @@ class Bench:
     def __init__(self, options, net, folder):
         self.options, self.net, self.folder = options, net, folder
         self.load = os.path.join(BUILD, "load")
-        self.server = None
+        self.servers = {}  # by whether they are on the router's host
         self.contenders = [c for c in all_contenders() if c.key in options.contenders]
         self.started = list(self.contenders)
         self.measures = [m for m in MEASURES if m.key in options.only]
@@ -100,7 +100,7 @@ class Bench:
         self.repeats_left = len(self.contenders) * len(self.measures) * options.rounds // 4
 
     def client_words(self, contender, words):
-        return [*inside(self.net.client), self.load, *words, "--address", contender.address,
+        return [*inside(self.net.router if contender.is_local else self.net.client), self.load, *words, "--address", contender.address,
                 "--port", str(contender.port)]
 
     def fail(self, contender, what):
@@ -120,13 +120,16 @@ class Bench:
     # --- the life of a run -----------------------------------------------------------------------
 
     def run(self):
-        self.server = Program(self.net.server, [self.load, "server", "--address", SERVER, "--port",
-                                                str(SERVER_PORT)], os.path.join(self.folder, "server.log"))
+        for host, address, is_local in ((self.net.server, SERVER, False), (self.net.router, LOCAL, True)):
+            self.servers[is_local] = Program(host, [self.load, "server", "--address", address, "--port",
+                                                    str(SERVER_PORT)],
+                                             os.path.join(self.folder, f"server-{address}.log"))
         try:
-            try:
-                self.server.wait_listening(SERVER_PORT)
-            except Failure as failure:
-                raise Failure(f"load server: {failure}\n{self.server.tail()}") from None
+            for server in self.servers.values():
+                try:
+                    server.wait_listening(SERVER_PORT)
+                except Failure as failure:
+                    raise Failure(f"load server: {failure}\n{server.tail()}") from None
             self.each("start", lambda c: c.start(self.net, self.folder))
             self.each("first connection", lambda c: self.client(c, ["pingpong"], WARM_UP_SECONDS))
             self.look_around()
@@ -140,7 +143,8 @@ class Bench:
         finally:
             for contender in self.started:
                 contender.stop()
-            self.server.stop()
+            for server in self.servers.values():
+                server.stop()
 
     def look_around(self):
         """How busy the machine is while it should be idle."""
@@ -172,7 +176,7 @@ class Bench:
         return result
 
     def clocks(self, contender):
-        return meters.Cpu(contender.session(), self.server.process.pid)
+        return meters.Cpu(contender.session(), self.servers[contender.is_local].process.pid)
 
     def measure(self, number, measure, contender):
         """Take a sample; again, while that is within the budget, if others disturbed it."""

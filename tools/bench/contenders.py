@@ -21,6 +21,7 @@ FILES = min(65536, resource.getrlimit(resource.RLIMIT_NOFILE)[1])  # that each p
 class Contender:
     """A router. key: for files and the command line; is_peer: one of those to be beaten."""
     binary = None
+    is_local = False  # client and server are on the router's host
 
     def __init__(self, key, label, port, is_peer=False):
         self.key, self.label, self.port, self.is_peer = key, label, port, is_peer
@@ -61,6 +62,11 @@ class Forwarding(Contender):
 
     def start(self, net, folder):
         pass
+
+
+class Loopback(Forwarding):
+    """No router, and no network: client and server are on one host."""
+    address, is_local = hosts.LOCAL, True
 
 
 class Nginx(Contender):
@@ -152,9 +158,11 @@ table names {{
 
 
 class Thruway(Contender):
-    def __init__(self, *args, path, pool=0, **kwargs):
+    def __init__(self, *args, path, pool=0, local=None, **kwargs):
         super().__init__(*args, **kwargs)
-        self.path, self.pool = path, pool
+        self.path, self.pool, self.local = path, pool, local or "off"
+        if local:
+            self.address, self.is_local = hosts.LOCAL, True
         build = os.environ.get("BUILD", os.path.join(os.path.dirname(__file__), "../../build"))
         self.binary, self.cli = (os.path.abspath(f"{build}/{name}") for name in ("thruwayd", "thruway"))
         self.instance = f"{hosts.PREFIX}{os.getpid()}-{self.key}"
@@ -166,10 +174,11 @@ listeners:
   - name: tls
     address: {self.address}
     port: {self.port}
+    local: {self.local}
 routes:
   - hostnames: [{NAME}]
     backends:
-      - address: {hosts.SERVER}:{SERVER_PORT}
+      - address: {hosts.LOCAL if self.is_local else hosts.SERVER}:{SERVER_PORT}
         pool: {self.pool}
 """
 
@@ -199,5 +208,8 @@ def all_contenders():
         Thruway("relay", "thruway, relay path", 8010, path="relay"),
         Thruway("socket", "thruway, socket path", 8011, path="socket"),
         Thruway("pool", "thruway, socket path, pool", 8012, path="socket", pool=128),
+        Loopback("loopback", "one host, no router", SERVER_PORT),
+        Thruway("local-off", "one host, thruway", 8014, path="socket", local="off"),
+        Thruway("local", "one host, local: direct", 8015, path="socket", local="direct"),
         Thruway("relay-pool", "thruway, relay path, pool", 8013, path="relay", pool=128),
     ]

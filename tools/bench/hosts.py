@@ -16,6 +16,7 @@ import time
 PREFIX = "twb"
 CLIENT, ROUTER_OUT = "10.77.1.2", "10.77.1.1"  # the client's network
 SERVER, ROUTER_IN = "10.77.2.2", "10.77.2.1"  # the server's network
+LOCAL = "127.0.0.1"
 START_SECONDS = 15
 
 
