@@ -37,7 +37,7 @@ MAN := $(patsubst docs/%.scd,$(B)/docs/%,$(wildcard docs/*.scd))
 
 .DELETE_ON_ERROR:
 .SECONDARY:
-.PHONY: all deps demo check check-unit check-prog check-net check-docs bench fuzz lint format install clean help tests
+.PHONY: all deps demo check check-unit check-prog check-net check-docs bench soak fuzz lint format install clean help tests
 
 all: $(B)/thruwayd $(B)/thruway $(MAN) ## build the daemon, the command and the man pages
 
@@ -116,6 +116,11 @@ bench: ## measure against nginx, HAProxy, sniproxy and plain forwarding (about 1
 	@tools/deps.sh test
 	@$(MAKE) --no-print-directory all $(B)/load $(B)/lookup
 	@BUILD=$(abspath $(B)) $(PYTHON) tools/bench/bench.py $(BENCH)
+
+soak: ## churn for SECONDS (default 3600): nothing may be lost, nothing may stay
+	@tools/deps.sh test
+	@$(MAKE) --no-print-directory all $(B)/load
+	@BUILD=$(abspath $(B)) $(PYTHON) tools/soak/soak.py --seconds $(or $(SECONDS),3600)
 
 # --- fuzzing: the same target built for libFuzzer, and as a replayer of its corpus ---------------
 

@@ -46,12 +46,16 @@ int tw_local(struct sk_msg_md *msg)
 	end = bpf_map_lookup_elem(&tw_ends, &t);
 	if (!end || !end->peer.local_port)
 		return SK_PASS;
-	if (!local_may(msg, end)) {
+	/*
+	 * A socket that is closed has left tw_end_socks: SK_DROP would be EACCES for the sender,
+	 * who is to get what TCP has for him.
+	 */
+	if (local_may(msg, end) &&
+	    bpf_msg_redirect_hash(msg, &tw_end_socks, &end->peer, BPF_F_INGRESS) == SK_PASS)
+		local_count(end, msg->size);
+	else
 		end->passed++;
-		return SK_PASS;
-	}
-	local_count(end, msg->size);
-	return bpf_msg_redirect_hash(msg, &tw_end_socks, &end->peer, BPF_F_INGRESS);
+	return SK_PASS;
 }
 
 /* The daemon has joined these two. Returns 0, or 1 if one of them is not enrolled. */

@@ -109,6 +109,25 @@ def test_a_reset_reaches_the_other_program(pair, first):
     pair.daemon.settle(active=0)
 
 
+@pytest.mark.parametrize("closed", ["client", "backend"])
+def test_who_sends_to_a_closed_program_learns_it_as_from_tcp(pair, closed):
+    gone, other = (pair.client, pair.backend) if closed == "client" else (pair.backend, pair.client)
+    other.send(b"x")
+    assert gone.read(1) == b"x"
+    gone.sock.close()
+    assert other.sock.recv(1) == b""
+
+    def is_refused():
+        try:
+            return not other.sock.send(b"late")
+        except (BrokenPipeError, ConnectionResetError):
+            return True
+
+    assert not is_refused(), "TCP takes what is sent before the reset is there"
+    eventually(is_refused, what="the reset")
+    pair.daemon.settle(active=0)
+
+
 def test_conn_kill_resets_both_programs(pair):
     pair.daemon.cli("conn", "kill", pair.shown()["id"])
     assert pair.client.ending()[0] == "rst" and pair.backend.ending()[0] == "rst"

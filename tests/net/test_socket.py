@@ -224,6 +224,20 @@ def test_a_quiet_connection_is_joined_after_a_moment(hosts, daemon, listener):
     pair.close()
 
 
+def test_3000_connections_at_a_time_are_joined(hosts, daemon, listener):
+    pairs = [Pair(hosts, listener, daemon, is_joined=False) for _ in range(3000)]
+    eventually(lambda: daemon.stats()["socket_path"]["joined"] == 3000, seconds=30)
+    for number, pair in enumerate(pairs):
+        pair.client.send(b"%d" % number)
+        pair.backend.send(b"%d!" % number)
+    for number, pair in enumerate(pairs):
+        assert pair.backend.read(len(b"%d" % number)) == b"%d" % number
+        assert pair.client.read(len(b"%d!" % number)) == b"%d!" % number
+        pair.close()
+    daemon.settle(active=0, connections=3000)
+    eventually(lambda: daemon.dump("tw_pairs") == [], seconds=30)
+
+
 def test_nothing_stays_of_connections_that_ended(hosts, daemon, listener):
     for end in ("fin", "rst", "kill"):
         pairs = [Pair(hosts, listener, daemon) for _ in range(10)]

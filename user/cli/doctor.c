@@ -344,8 +344,10 @@ static void on_step(void *arg, enum selftest_step step, int err)
 
 	snprintf(check, sizeof(check), "socket_%s", selftest_name(step));
 	if (err)
-		report(arg, VERDICT_WARN, check, "use a newer kernel, or paths: [relay]", "%s (%s)",
-		       selftest_text(step, err), strerror(-err));
+		report(arg, VERDICT_WARN, check,
+		       step == SELFTEST_sockets ? "ip link set lo up"
+						: "use a newer kernel, or paths: [relay]",
+		       "%s (%s)", selftest_text(step, err), strerror(-err));
 	else
 		report(arg, VERDICT_OK, check, NULL, "%s", selftest_text(step, err));
 }

@@ -296,10 +296,12 @@ void pool_set(struct worker *w, const struct workers_pool *pools, size_t n)
 	}
 	LIST_FOREACH (l, &w->listeners, link)
 		redirect_watch_listener(w, l);
-	if (n)
+	if (n) {
+		w->pool.was_used = true;
 		timer_set(&w->timers, &w->pool.timer, w->now_ms + TICK_MS);
-	else
+	} else {
 		timer_cancel(&w->timers, &w->pool.timer);
+	}
 }
 
 void pool_tools_fini(struct worker *w)

@@ -52,6 +52,7 @@ struct pool_tools {
 	struct warm *by_cookie;
 	struct warm_queue dead; /* closed, and freed when no event in hand can point to them */
 	struct timer timer;
+	bool was_used; /* sockets may be accepted that are sources, also when no pool is left */
 	bool is_short; /* one was handed out: see pool_refill() */
 };
 

@@ -183,7 +183,7 @@ void redirect_accepted(struct worker *w, struct conn *c)
 	struct tw_pair pair;
 	uint64_t cookie;
 
-	if (!sm || !pool_is_used(w) || sockmap_cookie(c->side[CLIENT].source.fd, &cookie) ||
+	if (!sm || !w->pool.was_used || sockmap_cookie(c->side[CLIENT].source.fd, &cookie) ||
 	    sockmap_get_pair(sm, cookie, &pair))
 		return;
 	if (make(w, c))
