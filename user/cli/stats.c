@@ -165,6 +165,28 @@ static void totals_print(FILE *out, const json_t *now, const json_t *before, int
 			fprintf(out, "  %-14s %lld\n", reason, json_integer_value(n));
 }
 
+/* Nothing where the kernel has joined none. */
+static void socket_path_print(FILE *out, const json_t *path)
+{
+	char waits[TEXT_SIZE];
+	const char *why;
+	json_t *n;
+
+	if (!cli_int(path, "joined") && !cli_int(path, "fallbacks") &&
+	    !cli_int(path, "pool_hits") && !cli_int(path, "pool_misses"))
+		return;
+	fprintf(out, "socket path  %lld joined, %lld fallbacks, %s wait for slow readers\n",
+		cli_int(path, "joined"), cli_int(path, "fallbacks"),
+		text_bytes(waits, cli_int(path, "backlog_bytes")));
+	json_object_foreach (json_object_get(path, "ejected"), why, n)
+		if (json_integer_value(n))
+			fprintf(out, "  left: %-8s %lld\n", why, json_integer_value(n));
+	if (cli_int(path, "pool_hits") || cli_int(path, "pool_misses"))
+		fprintf(out, "pools        %lld hits, %lld misses, %lld warm sockets died\n",
+			cli_int(path, "pool_hits"), cli_int(path, "pool_misses"),
+			cli_int(path, "pool_dead"));
+}
+
 static void stats_print(FILE *out, const struct sample *now, const struct sample *before,
 			size_t max_rows)
 {
@@ -173,6 +195,7 @@ static void stats_print(FILE *out, const struct sample *now, const struct sample
 
 	totals_print(out, json_object_get(now->stats, "totals"), json_object_get(old, "totals"),
 		     ms);
+	socket_path_print(out, json_object_get(now->stats, "socket_path"));
 	fputs("\nroutes\n", out);
 	rows_print(out, json_object_get(now->stats, "routes"), json_object_get(old, "routes"),
 		   "name", ms, max_rows);
