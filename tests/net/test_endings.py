@@ -24,6 +24,8 @@ class Pair:
         self.client: Conn = hosts.client.connect(address).send(self.hello)
         self.backend: Conn = listener.accept()
         assert self.backend.read(len(self.hello)) == self.hello
+        if daemon.json("status")["paths"][0] == "socket":
+            eventually(lambda: {c["path"] for c in daemon.connections()} == {"socket"}, what="joined")
 
 
 @pytest.fixture(name="listener", params=["ipv4", "ipv6"])
@@ -32,10 +34,12 @@ def _listener(hosts, request):
         yield listener
 
 
-@pytest.fixture(name="daemon")
-def _daemon(run, listener):
+@pytest.fixture(name="daemon", params=["socket", "relay"])
+def _daemon(run, listener, request):
+    """On the socket path each pair is joined in the kernel before its end is made."""
     host, port = listener.sock.getsockname()[:2]
-    return run([route(NAME, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")])
+    return run([route(NAME, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")],
+               paths=["socket", "relay"] if request.param == "socket" else ["relay"])
 
 
 @pytest.fixture(name="pair")

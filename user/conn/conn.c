@@ -120,14 +120,21 @@ void conn_describe(const struct worker *w, const struct conn *c, struct conn_rec
 	r->start_unix_ms = clock_unix_ms() - (int64_t)r->age_ms;
 }
 
+void conn_set_linger(struct side *side, bool with_rst)
+{
+	struct linger linger = {.l_onoff = with_rst, .l_linger = 0};
+
+	if (side->lingers == with_rst)
+		return;
+	(void)setsockopt(side->source.fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+	side->lingers = with_rst;
+}
+
 static void close_side(struct side *side, bool with_rst)
 {
-	static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
-
 	if (side->source.fd < 0)
 		return;
-	if (with_rst)
-		(void)setsockopt(side->source.fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+	conn_set_linger(side, with_rst);
 	close(side->source.fd);
 	side->source.fd = -1;
 	side->is_watched = false;

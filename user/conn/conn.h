@@ -119,6 +119,11 @@ struct conn_hello *conn_hello_new(struct worker *worker, const char *name, uint1
 bool conn_watch(struct worker *worker, struct side *side, bool wants_out);
 /* Put it in again, after is_quiet changed. false: the kernel has no memory for it. */
 bool conn_rewatch(struct worker *worker, struct side *side);
+/*
+ * Closing @side sends RST (@with_rst), or not. While the kernel holds bytes that nobody would miss
+ * if we died, RST is what tells the other end that they are.
+ */
+void conn_set_linger(struct side *side, bool with_rst);
 /* Look at it again before sleeping. */
 void conn_make_ready(struct worker *worker, struct conn *conn);
 /* It goes on by another path, and is counted there. */

@@ -39,6 +39,7 @@ struct side {
 	bool rdhup : 1;	     /* FIN came, perhaps behind bytes that are not received yet */
 	bool urgent : 1;     /* urgent data came: see flow.c */
 	bool in_map : 1;     /* in a sockmap: splice(2) from it finds nothing */
+	bool lingers : 1;    /* closing it sends RST */
 	bool is_quiet : 1;   /* watched for its end and urgent data alone */
 	bool eof : 1;	     /* nothing more can be received from it */
 	bool shut : 1;	     /* we have sent FIN to it */

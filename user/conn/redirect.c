@@ -308,6 +308,7 @@ static void settle_in(struct worker *w, struct conn *c, size_t i)
 	struct side *side = &c->side[i];
 
 	side->is_quiet = side->in_map = true;
+	conn_set_linger(side, true);
 	if (!conn_rewatch(w, side) && !side->error)
 		side->error = ENOMEM;
 	if (sockmap_kick(side->source.fd) == 0)
@@ -491,6 +492,8 @@ static void go_back(struct worker *w, struct conn *c)
 		struct side *side = &c->side[i];
 
 		side->is_quiet = side->in_map = false;
+		if (side->source.fd >= 0)
+			conn_set_linger(side, false);
 		side->readable = side->writable = true;
 		if (side->source.fd >= 0 && !conn_rewatch(w, side) && !side->error)
 			side->error = EIO;
