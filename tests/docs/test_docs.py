@@ -108,7 +108,7 @@ def daemon_of_the_page(tmp_path_factory):
     config = tmp_path_factory.mktemp("bpftool") / "thruway.yaml"
     config.write_text(yaml_blocks(BPFTOOL_PAGE)[0])
     with subprocess.Popen(["unshare", "--net", f"{BUILD}/thruwayd", "-c", str(config), "--instance", INSTANCE],
-                          stderr=subprocess.PIPE) as process:
+                          stderr=subprocess.PIPE, bufsize=0) as process:
         try:
             line = b""
             while b"ready" not in line:
