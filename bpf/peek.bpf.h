@@ -115,13 +115,9 @@ static __always_inline bool peek_decide(struct __sk_buff *skb, struct tw_pair *p
 
 static __always_inline bool peek_is_alive(__u64 *cookie)
 {
-	struct tw_pair *pair = bpf_map_lookup_elem(&tw_pairs, cookie);
-	struct bpf_sock *sk;
+	struct bpf_sock *sk = bpf_map_lookup_elem(&tw_sinks, cookie);
 	bool is_alive;
 
-	if (!pair || pair->state != TW_PAIR_WARM)
-		return false;
-	sk = bpf_map_lookup_elem(&tw_sinks, cookie);
 	if (!sk)
 		return false;
 	is_alive = sk->state == STATE_ESTABLISHED;
@@ -129,10 +125,29 @@ static __always_inline bool peek_is_alive(__u64 *cookie)
 	return is_alive;
 }
 
-/* A warm socket of this worker's. */
-static __always_inline bool peek_warm(struct tw_pair *pair, __u32 backend, __u64 *ret_cookie)
+/*
+ * Make the warm socket @peer the client's. false: it is not warm any more; what was written to its
+ * pair then is nobody's.
+ */
+static __always_inline bool peek_take_warm(__u64 peer, __u64 client, const struct tw_decide *q)
 {
-	struct tw_pool_key key = {.backend = backend, .worker = pair->worker};
+	struct tw_pair *warm = bpf_map_lookup_elem(&tw_pairs, &peer);
+
+	if (!warm || warm->self != peer || warm->state != TW_PAIR_WARM || !peek_is_alive(&peer))
+		return false;
+	warm->peer = client;
+	warm->route = q->route;
+	warm->backend = q->backend;
+	warm->direction = 1;
+	return __sync_val_compare_and_swap(&warm->state, TW_PAIR_WARM, TW_PAIR_JOINED) ==
+	       TW_PAIR_WARM;
+}
+
+/* A warm socket of this worker's, joined to @client. */
+static __always_inline bool peek_warm(struct tw_pair *pair, __u64 client, const struct tw_decide *q,
+				      __u64 *ret_cookie)
+{
+	struct tw_pool_key key = {.backend = q->backend, .worker = pair->worker};
 	void *pool = bpf_map_lookup_elem(&tw_pools, &key);
 
 	if (!pool)
@@ -140,7 +155,7 @@ static __always_inline bool peek_warm(struct tw_pair *pair, __u32 backend, __u64
 	for (int i = 0; i < PEEK_WARM_MAX; i++) {
 		if (bpf_map_pop_elem(pool, ret_cookie))
 			return false;
-		if (peek_is_alive(ret_cookie))
+		if (peek_take_warm(*ret_cookie, client, q))
 			return true;
 	}
 	return false;
@@ -175,7 +190,6 @@ static __always_inline bool peek_join(__u64 cookie, struct tw_pair *pair, struct
 	struct tw_decide *q = &p->scratch.q;
 	struct tw_socket *state = socket_state();
 	void *ring = bpf_map_lookup_elem(&tw_rings, &pair->worker);
-	struct tw_pair *warm;
 	struct tw_join *join;
 	__u64 peer;
 
@@ -185,23 +199,14 @@ static __always_inline bool peek_join(__u64 cookie, struct tw_pair *pair, struct
 	join = bpf_ringbuf_reserve(ring, sizeof(*join), 0);
 	if (!join)
 		return false;
-	if (!peek_warm(pair, q->backend, &peer)) {
-		bpf_ringbuf_discard(join, 0);
-		return false;
-	}
-	warm = bpf_map_lookup_elem(&tw_pairs, &peer);
-	if (!warm) {
+	if (!peek_warm(pair, cookie, q, &peer)) {
 		bpf_ringbuf_discard(join, 0);
 		return false;
 	}
 	pair->peer = peer;
-	pair->route = warm->route = q->route;
-	pair->backend = warm->backend = q->backend;
-	warm->peer = cookie;
-	warm->direction = 1;
-	barrier();
+	pair->route = q->route;
+	pair->backend = q->backend;
 	pair->state = TW_PAIR_JOINED;
-	__sync_val_compare_and_swap(&warm->state, TW_PAIR_WARM, TW_PAIR_JOINED);
 	__sync_fetch_and_add(&state->pool_hits, 1);
 	__sync_fetch_and_add(&state->joined, 1);
 	peek_tell(join, p, cookie, peer);

@@ -4,7 +4,9 @@
  * a redirect has no limit (net/core/skmsg.c), and no program may take its own socket out of the
  * map. So the worker is told, once, through its ring.
  *
- * Every function runs under the source socket's lock: there is one writer to a struct tw_pair.
+ * Every function runs under the source socket's lock. A pair is written under it, but for a warm
+ * socket's, which peek.bpf.h joins under the client's, and for tw_arm: both by a state that changes
+ * atomically.
  */
 #ifndef THRUWAY_REDIRECT_BPF_H
 #define THRUWAY_REDIRECT_BPF_H
@@ -52,14 +54,14 @@ static long trim_part(__u32 i, void *arg)
  * what a recv(2) took of it before the socket was joined. tcp_read_skb() hands it over whole. Take
  * them off. false: they cannot be taken off.
  */
-static __always_inline bool redirect_trim(struct __sk_buff *skb)
+static __always_inline bool redirect_trim(struct __sk_buff *skb, struct tw_pair *pair)
 {
 	struct sk_buff *kskb = bpf_cast_to_kern_ctx(skb);
 	struct bpf_sock *sk = skb->sk;
 	struct tcp_skb_cb *cb = (void *)kskb->cb;
 	struct tcp_sock *tcp;
 	struct trim_walk walk = {.skb = skb};
-	__u32 seq, read;
+	__u32 seq, end, read;
 
 	if (!sk)
 		return false;
@@ -67,7 +69,14 @@ static __always_inline bool redirect_trim(struct __sk_buff *skb)
 	if (!tcp)
 		return false;
 	bpf_probe_read_kernel(&seq, sizeof(seq), &cb->seq);
+	bpf_probe_read_kernel(&end, sizeof(end), &cb->end_seq);
 	read = tcp->copied_seq - seq;
+	/* What was passed and not read yet does not move copied_seq. */
+	if (pair->has_seen && (__s32)(pair->seen - tcp->copied_seq) > 0)
+		read = pair->seen - seq;
+	if (!pair->has_seen || (__s32)(end - pair->seen) > 0)
+		pair->seen = end;
+	pair->has_seen = 1;
 	if (!read || (__s32)read < 0)
 		return true;
 	if (read >= skb->len)
@@ -142,6 +151,9 @@ static __always_inline void redirect_check(__u64 cookie, struct tw_pair *pair)
 	waits = (__u32)((__u32)pair->redirected - (written - pair->base));
 	__sync_fetch_and_add(&state->backlog, waits - pair->backlog);
 	pair->backlog = waits;
+	/* While something waits, each segment: what is counted in all must not grow old. */
+	if (waits)
+		pair->check_at = pair->redirected + 1;
 	if (pair->ejection)
 		return;
 	if (waits > state->per_connection)
@@ -191,11 +203,12 @@ static __always_inline int redirect(struct __sk_buff *skb, __u64 cookie, struct 
 		pair->check_at = TW_BACKLOG_STEP;
 		pair->window_ns = bpf_ktime_get_ns();
 	}
-	redirect_count(pair, skb->len);
-	if (pair->redirected >= pair->check_at)
-		redirect_check(cookie, pair);
-	if (bpf_sk_redirect_hash(skb, &tw_sinks, &pair->peer, 0) == SK_PASS)
+	if (bpf_sk_redirect_hash(skb, &tw_sinks, &pair->peer, 0) == SK_PASS) {
+		redirect_count(pair, skb->len);
+		if (pair->redirected >= pair->check_at)
+			redirect_check(cookie, pair);
 		return SK_PASS;
+	}
 gone:
 	state = socket_state();
 	if (state)

@@ -21,7 +21,7 @@ int tw_sockops(struct bpf_sock_ops *ctx)
 		return 1;
 	pair.worker = listening->worker;
 	pair.bind = listening->bind;
-	cookie = bpf_get_socket_cookie(ctx);
+	cookie = pair.self = bpf_get_socket_cookie(ctx);
 	if (bpf_map_update_elem(&tw_pairs, &cookie, &pair, BPF_NOEXIST))
 		return 1;
 	if (bpf_sock_hash_update(ctx, &tw_sinks, &cookie, BPF_NOEXIST) ||
@@ -80,7 +80,7 @@ int tw_verdict(struct __sk_buff *skb)
 			wake_warm(cookie, pair);
 		return SK_DROP;
 	}
-	if (!redirect_trim(skb))
+	if (!redirect_trim(skb, pair))
 		return SK_DROP;
 	if (is_joined(skb, cookie, pair))
 		return redirect(skb, cookie, pair);

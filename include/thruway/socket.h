@@ -77,6 +77,9 @@ struct tw_pair {
 	__u32 drawn_route; /* whose sequence gave the number drawn; 0 = none was drawn */
 	__u32 pad;
 	__u64 drawn;
+	__u64 self;	/* the cookie that is the key: an entry's memory may be given to another one */
+	__u32 seen;	/* end_seq of the last segment, if has_seen */
+	__u32 has_seen;
 	__u64 passed;	/* bytes */
 	__u64 consumed; /* ARMED: of those, read by the daemon */
 };
@@ -165,7 +168,7 @@ struct tw_socket {
 /* How often the backlog is looked at: each time so many bytes have been redirected. */
 #define TW_BACKLOG_STEP (64 << 10)
 
-_Static_assert(sizeof(struct tw_pair) == 128, "layout is pinned");
+_Static_assert(sizeof(struct tw_pair) == 144, "layout is pinned");
 _Static_assert(sizeof(struct tw_event) == 16, "no hidden padding");
 _Static_assert(sizeof(struct tw_arm) == 48, "copied in and out in whole words");
 

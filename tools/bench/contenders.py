@@ -209,7 +209,5 @@ def all_contenders():
         Thruway("socket", "thruway, socket path", 8011, path="socket"),
         Thruway("pool", "thruway, socket path, pool", 8012, path="socket", pool=128),
         Loopback("loopback", "one host, no router", SERVER_PORT),
-        Thruway("local-off", "one host, thruway", 8014, path="socket", local="off"),
         Thruway("local", "one host, local: direct", 8015, path="socket", local="direct"),
-        Thruway("relay-pool", "thruway, relay path, pool", 8013, path="relay", pool=128),
     ]

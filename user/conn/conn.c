@@ -202,6 +202,7 @@ void conn_end(struct worker *w, struct conn *c, enum tw_reason reason, bool with
 	conn_stop_waiting(w, c);
 	if (c->is_active)
 		conn_count_active(w, c, -1);
+	direct_forget(w, c);
 	close_side(&c->side[CLIENT], with_rst);
 	close_side(&c->side[BACKEND], with_rst);
 	redirect_end(w, c);
@@ -506,13 +507,14 @@ void conn_accept(struct worker *w, const struct listener *l, int fd, const struc
 	worker_count(&w->n_conns, 1);
 	worker_count(&w->heap_bytes, (int64_t)heap_bytes(c));
 	__atomic_fetch_add(&w->shared->connections, 1, __ATOMIC_RELAXED);
+	/* Also one that is refused: what the kernel keeps for it ends with it. */
+	redirect_accepted(w, c);
 	if (refuse) {
 		conn_refuse(w, c, refuse);
 		return;
 	}
 	c->is_waiting = true;
 	counter_add(&stats->waiting, 1);
-	redirect_accepted(w, c);
 	if (c->state == CONN_HELLO)
 		conn_read_hello(w, c);
 	if (c->state == CONN_HELLO)

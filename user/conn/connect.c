@@ -328,12 +328,19 @@ void conn_read_hello(struct worker *w, struct conn *c)
 {
 	struct side *client = &c->side[CLIENT];
 	ssize_t n = recv(client->source.fd, w->tools.buf, FLOW_BUF_BYTES, MSG_PEEK);
+	int err;
 
 	/* Receiving has made the verdict program look at it, which may have joined it. */
+	err = n < 0 ? errno : 0;
 	if (c->redirect && n <= 0)
 		redirect_ring_event(w);
-	if (c->state != CONN_HELLO)
+	if (c->state != CONN_HELLO) {
+		/* Its RST, which no event tells of any more. */
+		if (err && err != EAGAIN && !client->error)
+			client->error = (uint16_t)err;
 		return;
+	}
+	errno = err;
 	if (n < 0 && errno == EAGAIN) {
 		wait_for_more(w, c, 1, 0);
 		return;

@@ -79,6 +79,18 @@ void direct_try(struct worker *w, struct conn *c)
 	conn_set_path(w, c, TW_PATH_SOCKET);
 }
 
+void direct_forget(const struct worker *w, const struct conn *c)
+{
+	const struct local *local = __atomic_load_n(&w->shared->local, __ATOMIC_ACQUIRE);
+	struct tw_tuple tuple;
+
+	if (!local || c->direct)
+		return;
+	for (size_t i = 0; i < 2; i++)
+		if (c->side[i].source.fd >= 0 && !other_end(c->side[i].source.fd, &tuple))
+			local_drop(local, &tuple);
+}
+
 void direct_end(const struct worker *w, struct conn *c)
 {
 	const struct local *local = __atomic_load_n(&w->shared->local, __ATOMIC_ACQUIRE);

@@ -193,6 +193,8 @@ static void expire(struct worker *w, struct pool *pool)
 		if (w->now_ms - warm->made_ms >= CONNECT_MS)
 			failed(w, warm);
 	}
+	/* What the verdict program has handed out is in the ring. */
+	redirect_ring_event(w);
 	while ((warm = TAILQ_FIRST(&pool->ready)) && w->now_ms - warm->made_ms >= RENEW_MS) {
 		if (pool->queue_fd < 0) {
 			discard(w, warm);
@@ -202,8 +204,12 @@ static void expire(struct worker *w, struct pool *pool)
 		if (sockmap_pool_pop(pool->queue_fd, &cookie))
 			break;
 		HASH_FIND(hh, w->pool.by_cookie, &cookie, sizeof(cookie), warm);
-		if (warm)
+		if (warm && w->now_ms - warm->made_ms >= RENEW_MS)
 			discard(w, warm);
+		else if (warm)
+			push(w, warm);
+		if (warm && w->now_ms - warm->made_ms < RENEW_MS)
+			break;
 	}
 }
 

@@ -189,7 +189,8 @@ void redirect_accepted(struct worker *w, struct conn *c)
 	if (make(w, c))
 		note_passed(w, c, CLIENT, cookie);
 	else
-		conn_refuse(w, c, TW_REFUSE_internal);
+		/* Served all the same, but for splice(2) and the path. */
+		c->side[CLIENT].in_map = c->has_left = true;
 }
 
 void redirect_took_warm(struct worker *w, struct conn *c, uint64_t cookie)
@@ -236,7 +237,9 @@ static int prepare(struct worker *w, struct conn *c)
 	int err = 0, unsent;
 
 	for (size_t i = 0; i < 2 && !err; i++) {
-		r->base[i] = taken(c->side[i].source.fd, &unsent, &is_established);
+		/* Less what the relay has sent, and may go on sending while it is ARMED. */
+		r->base[i] =
+			taken(c->side[i].source.fd, &unsent, &is_established) - c->flow[!i].bytes;
 		/* FIN is on its way to being seen: there is nothing to be gained any more. */
 		if (!is_established)
 			err = -ENOTCONN;
@@ -306,13 +309,18 @@ static int add_source(struct worker *w, struct conn *c, size_t side)
 static void settle_in(struct worker *w, struct conn *c, size_t i)
 {
 	struct side *side = &c->side[i];
+	int n;
 
 	side->is_quiet = side->in_map = true;
 	conn_set_linger(side, true);
 	if (!conn_rewatch(w, side) && !side->error)
 		side->error = ENOMEM;
-	if (sockmap_kick(side->source.fd) == 0)
+	n = sockmap_kick(side->source.fd);
+	if (n == 0)
 		side->rdhup = true;
+	else if (n < 0 && n != -EAGAIN && !side->error)
+		side->error =
+			(uint16_t)-n; /* receiving has taken it: no event tells of it any more */
 }
 
 /* Not joined: as before, and never tried again. */
@@ -464,7 +472,8 @@ static void look(struct worker *w, struct conn *c, size_t side)
 		hand_to_relay(c, side);
 		return;
 	}
-	accepted = taken(to->source.fd, &unsent, &is_established) - r->base[!side];
+	accepted = taken(to->source.fd, &unsent, &is_established) - r->base[!side] -
+		   c->flow[side].bytes;
 	if (accepted >= r->redirected[side]) {
 		hand_to_relay(c, side);
 		return;

@@ -278,6 +278,9 @@ static int set_config(struct router *r, const struct config *config, bool dry_ru
 		return strict ? err : 0;
 	}
 	err = set_log(r, config, why);
+	/* Before anything is accepted by it; where it then fails, a limit alone has changed. */
+	datapath_socket(r->dp)->per_connection = config->redirect_per_connection;
+	datapath_socket(r->dp)->in_all = config->redirect_total;
 	if (!err) {
 		err = commit(r, config, split.kept.items, split.kept.n,
 			     strict ? TABLES_STRICT : TABLES_LENIENT, changes, problems, why);
@@ -315,8 +318,6 @@ int router_set_config(struct router *r, struct config *config, bool dry_run, boo
 	if (r->config && uses_socket_path(config) && !uses_socket_path(r->config) && !r->sockmap)
 		log_warn("paths: a restart is needed to use the socket path, using the relay");
 	workers_set_limits(r->workers, config->max_connections, config->keepalive_s);
-	datapath_socket(r->dp)->per_connection = config->redirect_per_connection;
-	datapath_socket(r->dp)->in_all = config->redirect_total;
 	config_free(r->config);
 	r->config = config;
 	return 0;

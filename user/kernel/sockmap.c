@@ -62,7 +62,10 @@ int sockmap_cookie(int fd, uint64_t *ret_cookie)
 
 int sockmap_set_pair(const struct sockmap *sm, uint64_t cookie, const struct tw_pair *pair)
 {
-	return bpf_map_update_elem(sm->pairs, &cookie, pair, BPF_NOEXIST) ? -errno : 0;
+	struct tw_pair made = *pair;
+
+	made.self = cookie;
+	return bpf_map_update_elem(sm->pairs, &cookie, &made, BPF_NOEXIST) ? -errno : 0;
 }
 
 int sockmap_get_pair(const struct sockmap *sm, uint64_t cookie, struct tw_pair *ret_pair)
