@@ -37,7 +37,7 @@ static void check_backends(const struct config_backend *backends, size_t n)
 
 		require(backends[i].weight <= TW_WEIGHT_MAX);
 		require(memchr(backends[i].backend.text, '\0', TW_BACKEND_TEXT_SIZE));
-		if (strchr(backends[i].backend.text, ','))
+		if (backends[i].is_invalid || strchr(backends[i].backend.text, ','))
 			continue;
 		require(!config_parse_backend(backends[i].backend.text, &again, &why));
 		require(!memcmp(&again.backend, &backends[i].backend, sizeof(again.backend)));
@@ -92,7 +92,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	err = config_parse("input", (const char *)data, size, &config, &problems);
 	require(err == 0 || err == -EINVAL);
 	require(!err == !problems.n_errors);
-	require(config && (err || (config->n_listeners && !config->has_fatal)));
+	require(config &&
+		(err || ((config->n_listeners || config->gateway) && !config->has_fatal)));
 	for (size_t i = 0; i < problems.n; i++)
 		require(*problems.items[i].text && !strchr(problems.items[i].text, '\n'));
 	check_config(config);

@@ -1,28 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* thruway status: what the daemon is and holds. */
+/* thruway status: what the daemon is and holds, and the statuses of its Kubernetes objects. */
 #include "cli/cli.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-int status_show(struct cli *cli)
+static void daemon_print(const json_t *status)
 {
 	char uptime[TEXT_SIZE], bytes[TEXT_SIZE];
-	const json_t *status;
-	json_t *answer;
-	char *paths, *config;
-	int code;
+	char *paths = cli_join(json_object_get(status, "paths"), SIZE_MAX);
+	char *config = text_escape(cli_str(status, "config"));
 
-	code = cli_request(cli, json_pack("{s:s}", "op", "status"), &answer);
-	if (code != CLI_DONE)
-		return code;
-	status = json_object_get(answer, "status");
-	if (cli->is_json) {
-		code = cli_json(cli, status);
-		json_decref(answer);
-		return code;
-	}
-	paths = cli_join(json_object_get(status, "paths"), SIZE_MAX);
-	config = text_escape(cli_str(status, "config"));
 	printf("thruwayd %s, instance %s, pid %lld, up %s\n", cli_str(status, "version"),
 	       cli_str(status, "instance"), cli_int(status, "pid"),
 	       text_duration(uptime, cli_int(status, "uptime_s") * 1000));
@@ -35,6 +23,126 @@ int status_show(struct cli *cli)
 	       text_bytes(bytes, cli_int(status, "bytes")), cli_int(status, "pipes"));
 	free(paths);
 	free(config);
+}
+
+/* --- objects --------------------------------------------------------------------------------- */
+
+/* "Gateway", "default/gateway", "listener tls": what a row is about. */
+static void rows_of(struct table *table, const char *kind, const char *name, const char *part,
+		    const json_t *conditions)
+{
+	const json_t *condition;
+	size_t i;
+
+	json_array_foreach (conditions, i, condition) {
+		table_cell(table, "%s", kind);
+		table_cell(table, "%s", name);
+		table_cell(table, "%s", part);
+		table_cell(table, "%s", cli_str(condition, "type"));
+		table_cell(table, "%s", cli_str(condition, "status"));
+		table_cell(table, "%s", cli_str(condition, "reason"));
+		table_cell(table, "%s", cli_str(condition, "message"));
+	}
+}
+
+static char *parent_text(const json_t *parent)
+{
+	const json_t *ref = json_object_get(parent, "parentRef");
+	const char *section = cli_str(ref, "sectionName");
+
+	return text_format("parent %s%s%s", cli_str(ref, "name"), *section ? "/" : "", section);
+}
+
+static void object_rows(struct table *table, const json_t *object)
+{
+	const json_t *meta = json_object_get(object, "metadata"), *part;
+	const json_t *status = json_object_get(object, "status");
+	const char *kind = cli_str(object, "kind"), *ns = cli_str(meta, "namespace");
+	char *name = text_format("%s%s%s", ns, *ns ? "/" : "", cli_str(meta, "name")), *what;
+	size_t i;
+
+	rows_of(table, kind, name, "", json_object_get(status, "conditions"));
+	json_array_foreach (json_object_get(status, "listeners"), i, part) {
+		what = text_format("listener %s (%lld)", cli_str(part, "name"),
+				   cli_int(part, "attachedRoutes"));
+		rows_of(table, kind, name, what, json_object_get(part, "conditions"));
+		free(what);
+	}
+	json_array_foreach (json_object_get(status, "parents"), i, part) {
+		what = parent_text(part);
+		rows_of(table, kind, name, what, json_object_get(part, "conditions"));
+		free(what);
+	}
+	free(name);
+}
+
+static void objects_print(const json_t *objects)
+{
+	struct table *table = table_new("KIND|NAME|PART|CONDITION|STATUS|REASON|MESSAGE");
+	const json_t *object;
+	size_t i;
+
+	json_array_foreach (objects, i, object)
+		object_rows(table, object);
+	table_print(table, stdout);
+}
+
+/* A Kubernetes List; what the daemon says of itself stands beside its items. */
+static int list_print(struct cli *cli, const json_t *answer)
+{
+	json_t *list = text_need(json_pack("{s:s, s:s, s:O}", "apiVersion", "v1", "kind", "List",
+					   "items", json_object_get(answer, "objects")));
+	int code;
+
+	if (!cli->n_args)
+		json_object_update(list, json_object_get(answer, "status"));
+	code = cli_json(cli, list);
+	json_decref(list);
+	return code;
+}
+
+/* ---------------------------------------------------------------------------------------------- */
+
+/* KIND or KIND/NAME, as kubectl takes it. */
+static json_t *request_of(const struct cli *cli)
+{
+	json_t *request = text_need(json_pack("{s:s}", "op", "status"));
+	const char *slash;
+
+	if (!cli->n_args)
+		return request;
+	slash = strchr(cli->args[0], '/');
+	if (slash)
+		json_object_set_new(request, "name", json_string(slash + 1));
+	json_object_set_new(request, "kind",
+			    slash ? json_stringn(cli->args[0], (size_t)(slash - cli->args[0]))
+				  : json_string(cli->args[0]));
+	return request;
+}
+
+int status_show(struct cli *cli)
+{
+	const json_t *objects;
+	json_t *answer;
+	int code;
+
+	code = cli_request(cli, request_of(cli), &answer);
+	if (code != CLI_DONE)
+		return code;
+	objects = json_object_get(answer, "objects");
+	if (cli->n_args && !json_array_size(objects)) {
+		fprintf(stderr, "error: no object of ours is %s\n", cli->args[0]);
+		code = CLI_FAILED;
+	} else if (cli->is_json) {
+		code = list_print(cli, answer);
+	} else {
+		if (!cli->n_args)
+			daemon_print(json_object_get(answer, "status"));
+		if (!cli->n_args && json_array_size(objects))
+			putchar('\n');
+		if (json_array_size(objects))
+			objects_print(objects);
+	}
 	json_decref(answer);
-	return CLI_DONE;
+	return code;
 }

@@ -155,7 +155,7 @@ const struct cli_command cli_commands[] = {
 	  "find the mistakes in a configuration",
 	  "Needs neither a daemon nor root. Exit status 1 if there is an error.",
 	  check_uses, check_run },
-	{ "status", NULL, "", 0, 0, WORDS_NONE, WORDS_NONE,
+	{ "status", NULL, "[KIND[/NAME]]", 0, 1, WORDS_NONE, WORDS_NONE,
 	  "show what the daemon is and holds", "", no_uses, status_show },
 	{ "doctor", NULL, "", 0, 0, WORDS_NONE, WORDS_NONE,
 	  "examine this machine: what works, what does not, what helps",

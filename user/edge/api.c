@@ -17,6 +17,7 @@
 #include "edge/explain.h"
 #include "edge/load.h"
 #include "edge/show.h"
+#include "model/gateway.h"
 
 /* --- show -------------------------------------------------------------------------------- */
 
@@ -164,13 +165,30 @@ static json_t *paths(const struct api *api)
 	return words;
 }
 
+/* Kubernetes objects with their statuses. */
+static json_t *objects(const struct api *api, const json_t *request)
+{
+	const struct config *config = router_config(api->router);
+
+	return config->gateway ? gateway_status(config->gateway, api_text(request, "kind"),
+						api_text(request, "name"))
+			       : json_array();
+}
+
+static json_int_t n_skipped(const struct api *api)
+{
+	const struct config *config = router_config(api->router);
+
+	return config->gateway ? (json_int_t)gateway_n_skipped(config->gateway) : 0;
+}
+
 static json_t *status(struct api *api, const json_t *request)
 {
 	struct workers_usage usage;
 
-	(void)request;
 	workers_usage(router_workers(api->router), &usage);
-	return json_pack("{s:{s:s, s:i, s:s, s:I, s:s, s:i, s:I, s:I, s:I, s:o, s:I}}", "status",
+	return json_pack("{s:o, s:I, s:{s:s, s:i, s:s, s:I, s:s, s:i, s:I, s:I, s:I, s:o, s:I}}",
+			 "objects", objects(api, request), "skipped", n_skipped(api), "status",
 			 "version", THRUWAY_VERSION, "pid", (int)getpid(), "instance",
 			 api->instance, "uptime_s",
 			 (json_int_t)((clock_ms() - api->start_monotonic_ms) / 1000), "config",

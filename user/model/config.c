@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "model/config_parts.h"
+#include "model/gateway.h"
 #include "model/yaml.h"
 
 /* Bytes that wait for one slow reader, and for all. */
@@ -174,6 +175,95 @@ static void read_keepalive(struct reader *r, const struct reader_path *path,
 	((struct config *)target)->keepalive_s = ms / 1000;
 }
 
+static void read_terminate(struct reader *r, const struct reader_path *path,
+			   const struct yaml_node *node, void *target)
+{
+	struct config *config = target;
+
+	config_read_backends(r, path, node, &config->terminate, &config->n_terminate);
+}
+
+/* --- endpoints of Services that have no EndpointSlices ------------------------------------------
+ */
+
+struct endpoints_item {
+	char *service; /* NAME or NAMESPACE/NAME */
+	char **addresses;
+	size_t n_addresses;
+};
+
+static void read_service(struct reader *r, const struct reader_path *path,
+			 const struct yaml_node *node, void *target)
+{
+	struct endpoints_item *item = target;
+	const char *text = reader_text(r, path, node, "a Service: NAME or NAMESPACE/NAME");
+
+	if (text && !item->service && !(item->service = strdup(text)))
+		reader_out_of_memory(r);
+}
+
+static int check_endpoint(const char *text, char dst[TW_NAME_SIZE], char **ret_why)
+{
+	struct addr addr;
+	uint8_t ip[16];
+
+	if (addr_parse(text, &addr) && addr_parse_ip(text, ip))
+		return config_why(ret_why, "%s is not an IP address, with or without a port", text);
+	snprintf(dst, TW_NAME_SIZE, "%s", text);
+	return 0;
+}
+
+static void read_addresses(struct reader *r, const struct reader_path *path,
+			   const struct yaml_node *node, void *target)
+{
+	struct endpoints_item *item = target;
+
+	reader_texts(r, path, node, "an IP address", check_endpoint, &item->addresses,
+		     &item->n_addresses);
+}
+
+static const struct reader_field endpoints_fields[] = {
+	{"service", read_service, 0},
+	{"addresses", read_addresses, 0},
+};
+
+static void read_endpoints_item(struct reader *r, const struct reader_path *path,
+				const struct yaml_node *node, void *target)
+{
+	struct config *config = target;
+	struct endpoints_item item = {};
+	char *slash;
+	int err = 0;
+
+	reader_mapping(r, path, node, endpoints_fields, ARRAY_SIZE(endpoints_fields), &item, NULL);
+	if (!config->gateway)
+		config->gateway = gateway_new();
+	slash = item.service ? strchr(item.service, '/') : NULL;
+	if (slash)
+		*slash++ = '\0';
+	if (!item.service || !item.n_addresses)
+		reader_error(r, path, node, "endpoints need a service and addresses");
+	else
+		err = config->gateway ? gateway_put_endpoints(config->gateway,
+							      slash ? item.service : "default",
+							      slash ? slash : item.service,
+							      (const char *const *)item.addresses,
+							      item.n_addresses)
+				      : -ENOMEM;
+	if (err)
+		reader_out_of_memory(r);
+	for (size_t i = 0; i < item.n_addresses; i++)
+		free(item.addresses[i]);
+	free(item.addresses);
+	free(item.service);
+}
+
+static void read_endpoints(struct reader *r, const struct reader_path *path,
+			   const struct yaml_node *node, void *target)
+{
+	reader_each(r, path, node, read_endpoints_item, target);
+}
+
 /* --- documents ------------------------------------------------------------------------------- */
 
 /* Both lists may be there and hold nothing: all their items are commented out, say. */
@@ -220,6 +310,8 @@ static const struct reader_field top_fields[] = {
 	{"limits", read_limits, 0},
 	{"keepalive", read_keepalive, 0},
 	{"redirect_total", read_total, 0},
+	{"terminate", read_terminate, 0},
+	{"endpoints", read_endpoints, 0},
 };
 
 static bool is_kubernetes(const struct yaml_node *document)
@@ -227,23 +319,25 @@ static bool is_kubernetes(const struct yaml_node *document)
 	return yaml_get(document, "apiVersion") != NULL;
 }
 
-/* A Kubernetes object among our documents; nothing reads them yet. */
-static void skip_kubernetes(struct reader *r, const struct yaml_node *document)
+/* A bad object is left out alone, like a bad route. */
+static void read_kubernetes(struct loader *loader, const struct yaml_node *document)
 {
-	const struct yaml_node *kind = yaml_get(document, "kind");
-	const struct yaml_node *meta = yaml_get(document, "metadata");
-	const struct yaml_node *name = meta ? yaml_get(meta, "name") : NULL;
-	char kind_text[READER_SHOW_SIZE], name_text[READER_SHOW_SIZE];
+	struct reader *r = &loader->reader;
+	size_t n_errors = r->problems->n_errors;
+	struct config *config = loader->config;
 
-	reader_warning(r, NULL, document, "Kubernetes object %s %s: not read by this version",
-		       kind ? reader_show(kind_text, kind) : "without kind",
-		       name ? reader_show(name_text, name) : "without name");
+	if (!config->gateway)
+		config->gateway = gateway_new();
+	if (!config->gateway ||
+	    gateway_put(config->gateway, document, r->file, r->problems) == -ENOMEM)
+		reader_out_of_memory(r);
+	loader->n_route_errors += r->problems->n_errors - n_errors;
 }
 
 static void read_settings(struct loader *loader, const struct yaml_node *document)
 {
 	if (is_kubernetes(document)) {
-		skip_kubernetes(&loader->reader, document);
+		read_kubernetes(loader, document);
 		return;
 	}
 	loader->given[FIELD_LISTENERS].line = 0;
@@ -326,7 +420,8 @@ static void check_not_empty(struct loader *loader, const char *file)
 	for (size_t i = 0; i < loader->n_inputs; i++)
 		n_documents += yaml_tree_documents(loader->inputs[i].yaml);
 	/* Where something is wrong already, that is why. */
-	if (config->n_listeners || loader->reader.problems->n_errors > loader->n_errors_before)
+	if (config->n_listeners || (config->gateway && gateway_n_objects(config->gateway)) ||
+	    loader->reader.problems->n_errors > loader->n_errors_before)
 		return;
 	config_problem_add(loader->reader.problems, &pos, false, "%s; " MINIMAL,
 			   n_documents ? "no listeners" : "nothing is in it");
@@ -394,6 +489,8 @@ static int load(struct loader *loader, const struct config_text *texts, size_t n
 	if (err)
 		return err;
 	each_document(loader, read_settings);
+	if (loader->config->gateway && gateway_resolve(loader->config->gateway, loader->config))
+		reader_out_of_memory(&loader->reader);
 	check_sizes(loader);
 	for (size_t i = 0; i < loader->config->n_listeners; i++)
 		if (!loader->config->listeners[i].paths)
@@ -454,6 +551,8 @@ struct config *config_free(struct config *config)
 		config_route_fini(&config->routes[i]);
 	for (size_t i = 0; i < config->n_files; i++)
 		free(config->files[i]);
+	gateway_free(config->gateway);
+	free(config->terminate);
 	free(config->listeners);
 	free(config->routes);
 	free(config->files);

@@ -85,8 +85,11 @@ struct config_route {
 	bool is_bad;
 	struct tw_timeouts timeouts; /* 0 = the listener's */
 	enum tw_local local;	     /* UNSET = as the listener says */
+	bool yields_names; /* a name that another route has is no problem (Gateway API) */
 	struct config_pos pos;
 };
+
+struct gateway;
 
 enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 
@@ -105,6 +108,11 @@ struct config {
 	size_t n_listeners;
 	struct config_route *routes;
 	size_t n_routes;
+	/* Who serves the names of HTTPS listeners of Gateways; n 0 = nobody. */
+	struct config_backend *terminate;
+	size_t n_terminate;
+	/* The Kubernetes objects among the documents, with their statuses; NULL = there are none. */
+	struct gateway *gateway;
 	/* Some error was outside of any route: what stands here is not what the user asked for. */
 	bool has_fatal;
 	char **files; /* names that the positions above point to */

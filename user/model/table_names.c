@@ -245,7 +245,8 @@ static void report_taken(struct builder *b, const struct table_route *route,
 
 /* Give @name to @route (number name->route), unless another one has it by right. */
 static int claim_name(struct builder *b, const struct table_route *route,
-		      const struct table_name *name, uint32_t *n_claimed)
+		      const struct config_route *config, const struct table_name *name,
+		      uint32_t *n_claimed)
 {
 	struct table_name *taken = find_name(b, name->bind, name->alpn, name->pattern);
 
@@ -255,7 +256,7 @@ static int claim_name(struct builder *b, const struct table_route *route,
 		return 0;
 	}
 	if (taken && taken->rank >= name->rank) {
-		if (taken->rank == name->rank)
+		if (taken->rank == name->rank && !config->yields_names)
 			report_taken(b, route, taken);
 		return 0;
 	}
@@ -294,10 +295,10 @@ static int claim_hostname(struct builder *b, const struct table_route *route,
 	    (b->bind_listeners[l->bind] > 1 && owner_of(b, l->bind, pattern) != listener))
 		return 0;
 	if (!config->n_alpn)
-		return claim_name(b, route, &name, n_claimed);
+		return claim_name(b, route, config, &name, n_claimed);
 	for (size_t i = 0; i < config->n_alpn && !r; i++) {
 		name.alpn = alpns[i];
-		r = claim_name(b, route, &name, n_claimed);
+		r = claim_name(b, route, config, &name, n_claimed);
 	}
 	return r;
 }

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Gateway API objects from files, end to end."""
+import json
+
+import pytest
+from clienthello import hello
+from hosts import ROUTER4, eventually, server4
+from raw import backend_of
+
+GATEWAY = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gateway}
+spec:
+  gatewayClassName: any
+  listeners:
+  - {name: tls, port: 443, protocol: TLS, hostname: "*.example.com", tls: {mode: Passthrough}}
+"""
+ROUTE = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: TLSRoute
+metadata: {name: %s}
+spec:
+  parentRefs: [{name: gateway}]
+  hostnames: [%s]
+  rules: [{backendRefs: [%s]}]
+"""
+SERVICE = """
+apiVersion: v1
+kind: Service
+metadata: {name: %s}
+spec: {ports: [{port: 443, targetPort: %d}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: %s-1, labels: {kubernetes.io/service-name: %s}}
+addressType: IPv4
+ports: [{port: %d}]
+endpoints: [{addresses: [%s]}]
+"""
+
+
+def service(name, address, port):
+    return SERVICE % (name, port, name, name, port, address)
+
+
+def objects(*texts):
+    return "\n---\n".join(texts)
+
+
+def test_objects_become_routes_and_have_statuses(hosts, run, echo):
+    one = echo(2, "one")
+    daemon = run(objects(GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"),
+                         service("s", one.address, one.port)))
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
+    assert backend_of(hosts.client, ROUTER4, hello("other.example.com")) in ("rst", "fin")
+    status = daemon.json("status")
+    assert (status["apiVersion"], status["kind"]) == ("v1", "List")
+    kinds = {item["kind"]: item for item in status["items"]}
+    assert kinds["Gateway"]["status"]["listeners"][0]["attachedRoutes"] == 1
+    only = daemon.json("status", "tlsroute/r")["items"]
+    conditions = {c["type"]: (c["status"], c["reason"]) for c in only[0]["status"]["parents"][0]["conditions"]}
+    assert conditions == {"Accepted": ("True", "Accepted"), "ResolvedRefs": ("True", "ResolvedRefs")}
+    assert "NoMatchingParent" not in daemon.cli("status").stdout
+    assert daemon.cli("status", "TLSRoute/nope", check=False).returncode == 1
+
+
+def test_weights_and_an_invalid_reference_share_the_connections(hosts, run, echo):
+    one = echo(2, "one")
+    daemon = run(objects(GATEWAY, ROUTE % ("r", "app.example.com",
+                                           "{name: s, port: 443, weight: 3}, {name: nope, port: 443, weight: 1}"),
+                         service("s", one.address, one.port)))
+    seen = [backend_of(hosts.client, ROUTER4, hello("app.example.com")) for _ in range(40)]
+    assert seen.count("one") == 30 and seen.count("rst") == 10
+    assert daemon.refusals()["no_backend"] == 10
+
+
+def test_a_change_of_the_objects_is_taken_over(hosts, run, echo):
+    one, two = echo(2, "one"), echo(3, "two", port=9001)
+    services = (service("s", one.address, one.port), service("t", two.address, two.port))
+    daemon = run(objects(GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), *services))
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
+    daemon.hangup(objects(GATEWAY, ROUTE % ("r", "app.example.com", "{name: t, port: 443}"), *services))
+    eventually(lambda: backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "two")
+    daemon.hangup(objects(GATEWAY, *services))
+    eventually(lambda: backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "rst")
+    assert daemon.json("status", "gateway")["items"][0]["status"]["listeners"][0]["attachedRoutes"] == 0
+
+
+def test_a_bad_object_is_left_out_and_the_others_work(hosts, run, echo):
+    one = echo(2, "one")
+    daemon = run(objects(GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"),
+                         ROUTE % ("bad", "APP.example.com", "{name: s, port: 443}"),
+                         service("s", one.address, one.port)))
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
+    done = daemon.cli("check", "-f", daemon.file, check=False)
+    assert done.returncode == 1 and "TLSRoute default/bad: spec.hostnames[0]" in done.stderr
+    with open(daemon.log, encoding="utf-8") as log:
+        assert "TLSRoute default/bad: spec.hostnames[0]" in log.read()
+
+
+@pytest.mark.parametrize("form", ["json", "list"])
+def test_other_forms_are_read_alike(hosts, run, echo, form):
+    one = echo(2, "one")
+    items = [
+        {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway", "metadata": {"name": "gateway"},
+         "spec": {"gatewayClassName": "any", "listeners": [
+             {"name": "tls", "port": 443, "protocol": "TLS", "tls": {"mode": "Passthrough"}}]}},
+        {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "TLSRoute", "metadata": {"name": "r"},
+         "spec": {"parentRefs": [{"name": "gateway"}], "hostnames": ["app.example.com"],
+                  "rules": [{"backendRefs": [{"name": "s", "port": 443}]}]}},
+        {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"},
+         "spec": {"ports": [{"port": 443, "targetPort": one.port}]}},
+    ]
+    own = json.dumps({"endpoints": [{"service": "s", "addresses": [one.address]}]})
+    text = json.dumps({"apiVersion": "v1", "kind": "List", "items": items}) if form == "list" else \
+        "\n---\n".join(json.dumps(item) for item in items)
+    run(f"{text}\n---\n{own}")
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
+
+
+def test_https_goes_to_the_terminator_beside_passthrough_on_one_port(hosts, run, web):
+    """Two real nginx: one terminates a name for everybody, one is a backend with a certificate of its own."""
+    address, _, port = web["app"].rpartition(":")
+    daemon = run(objects(f"terminate: '{web['wild']}'", """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: gateway}
+spec:
+  gatewayClassName: any
+  listeners:
+  - {name: https, port: 443, protocol: HTTPS, hostname: "*.example.com", tls: {certificateRefs: [{name: c}]}}
+  - {name: tls, port: 443, protocol: TLS, hostname: app.example.com, tls: {mode: Passthrough}}
+""", ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", address, int(port))))
+    for name, expected in (("app.example.com", "app.example.com"), ("www.example.com", "wild.example.com")):
+        done = hosts.client.run("sh", "-c", f"openssl s_client -connect {ROUTER4}:443 -servername {name} </dev/null")
+        assert f"CN = {expected}" in done.stdout
+    listeners = daemon.json("status", "gateway")["items"][0]["status"]["listeners"]
+    assert all({"type": "Accepted", "status": "True"}.items() <= c.items()
+               for item in listeners for c in item["conditions"] if c["type"] == "Accepted")

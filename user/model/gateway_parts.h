@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The objects as structs, shared by the files gateway_*.c; for them alone. */
+#ifndef THRUWAY_GATEWAY_PARTS_H
+#define THRUWAY_GATEWAY_PARTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/index.h"
+#include "model/gateway.h"
+
+#define GATEWAY_GROUP "gateway.networking.k8s.io"
+
+enum gw_kind {
+	GW_CLASS,
+	GW_GATEWAY,
+	GW_ROUTE,
+	GW_GRANT,
+	GW_SERVICE,
+	GW_SLICE,
+	GW_NAMESPACE,
+	GW_KINDS
+};
+
+struct gw_pair {
+	char *key, *value;
+};
+
+struct gw_condition {
+	const char *type, *reason; /* static */
+	char *message;
+	bool is_true;
+};
+
+struct gw_conditions {
+	struct gw_condition *items;
+	size_t n;
+};
+
+struct gw_selector_rule {
+	char *key;
+	enum { GW_IN, GW_NOT_IN, GW_EXISTS, GW_DOES_NOT_EXIST } op;
+	char **values;
+	size_t n_values;
+};
+
+struct gw_kind_ref {
+	char *group, *kind;
+};
+
+enum gw_protocol { GW_HTTP, GW_HTTPS, GW_TLS, GW_TCP, GW_UDP, GW_OTHER };
+enum gw_from { GW_SAME, GW_ALL, GW_SELECTOR };
+
+struct gw_listener {
+	char *name, *hostname; /* hostname NULL = all */
+	uint32_t port;
+	char *protocol_text;
+	enum gw_protocol protocol;
+	bool is_passthrough;
+	enum gw_from from;
+	bool has_selector;	/* without one, from: Selector takes nobody */
+	struct gw_pair *labels; /* of the selector */
+	size_t n_labels;
+	struct gw_selector_rule *rules;
+	size_t n_rules;
+	struct gw_kind_ref *kinds;
+	size_t n_kinds;
+	/* resolved */
+	bool is_accepted;
+	bool has_kind;	      /* TLSRoute is allowed */
+	const char *conflict; /* reason; NULL = none */
+	uint32_t attached;
+	char *config_name;
+	struct gw_conditions conditions;
+};
+
+struct gw_address {
+	char *type, *value;
+};
+
+struct gw_parent {
+	char *group, *kind, *ns, *name, *section; /* ns, section NULL = not given */
+	uint32_t port;				  /* 0 = not given */
+	/* resolved */
+	bool is_ours, is_accepted;
+	struct gw_conditions conditions;
+};
+
+struct gw_backend {
+	char *group, *kind, *ns, *name;
+	uint32_t port, weight;
+};
+
+struct gw_grant_from {
+	char *group, *kind, *ns;
+};
+
+struct gw_grant_to {
+	char *group, *kind, *name;
+};
+
+struct gw_port {
+	char *name; /* "" = unnamed */
+	uint32_t port, target;
+	bool is_tcp;
+};
+
+struct gw_endpoint {
+	char *address;
+	bool is_ready, is_serving, is_terminating;
+};
+
+struct gw_object {
+	enum gw_kind kind;
+	char *api_version, *ns, *name; /* ns "" = none */
+	char *created;		       /* RFC 3339; "" = not given */
+	int64_t generation;
+	struct gw_pair *labels;
+	size_t n_labels;
+	struct config_pos pos;
+
+	/* GatewayClass */
+	char *controller;
+	/* Gateway */
+	char *class;
+	struct gw_listener *listeners;
+	size_t n_listeners;
+	struct gw_address *addresses;
+	size_t n_addresses;
+	/* TLSRoute */
+	struct gw_parent *parents;
+	size_t n_parents;
+	char **hostnames;
+	size_t n_hostnames;
+	struct gw_backend *backends;
+	size_t n_backends;
+	/* ReferenceGrant */
+	struct gw_grant_from *froms;
+	size_t n_froms;
+	struct gw_grant_to *tos;
+	size_t n_tos;
+	/* Service, EndpointSlice */
+	struct gw_port *ports;
+	size_t n_ports;
+	char *service_type, *cluster_ip;
+	/* EndpointSlice */
+	struct gw_endpoint *endpoints;
+	size_t n_endpoints;
+	/* resolved */
+	bool is_ours;
+	struct gw_conditions conditions;
+};
+
+/* Endpoints of a Service that a native document names; for where no EndpointSlices are. */
+struct gw_hint {
+	char *ns, *service;
+	char **addresses; /* IP, or IP:port where it is not the target port */
+	size_t n_addresses;
+};
+
+struct gateway {
+	struct gw_object **objects;
+	size_t n;
+	struct index by_name;	 /* kind, namespace and name */
+	struct index by_service; /* slices, by namespace and the Service's name */
+	struct gw_hint *hints;
+	size_t n_hints;
+	size_t n_skipped;
+};
+
+/* gateway.c; NULL = there is none. */
+struct gw_object *gw_find(const struct gateway *gateway, enum gw_kind kind, const char *ns,
+			  const char *name);
+/* The next EndpointSlice of a Service; *@at begins as INDEX_START. */
+struct gw_object *gw_next_slice(const struct gateway *gateway, const char *ns, const char *service,
+				uint32_t *at);
+
+/* gateway_read.c: 0 and a new object; -ENOENT: not one of our kinds; -EINVAL; -ENOMEM. */
+int gw_read(const struct yaml_node *node, const char *file, struct config_problems *problems,
+	    struct gw_object **ret_object);
+struct gw_object *gw_object_free(struct gw_object *object);
+const char *gw_kind_word(enum gw_kind kind);
+
+/* gateway_status.c */
+void gw_set(struct gw_conditions *conditions, const char *type, bool is_true, const char *reason,
+	    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+void gw_clear(struct gw_conditions *conditions);
+
+#endif

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Conditions of the objects, and their statuses in the shape that a cluster shows. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "model/gateway_parts.h"
+
+void gw_set(struct gw_conditions *c, const char *type, bool is_true, const char *reason,
+	    const char *fmt, ...)
+{
+	struct gw_condition *grown, *condition = NULL;
+	char *message = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&message, fmt, ap) < 0)
+		message = NULL;
+	va_end(ap);
+	for (size_t i = 0; i < c->n; i++)
+		if (!strcmp(c->items[i].type, type))
+			condition = &c->items[i];
+	if (!condition) {
+		grown = reallocarray(c->items, c->n + 1, sizeof(*grown));
+		if (!grown) {
+			free(message);
+			return; /* one condition less to be seen */
+		}
+		c->items = grown;
+		condition = &grown[c->n++];
+		condition->message = NULL;
+	}
+	free(condition->message);
+	*condition = (struct gw_condition){
+		.type = type, .reason = reason, .message = message, .is_true = is_true};
+}
+
+void gw_clear(struct gw_conditions *c)
+{
+	for (size_t i = 0; i < c->n; i++)
+		free(c->items[i].message);
+	free(c->items);
+	*c = (struct gw_conditions){};
+}
+
+static json_t *conditions(const struct gw_conditions *c, int64_t generation)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < c->n; i++)
+		json_array_append_new(
+			array, json_pack("{s:s, s:s, s:s, s:s, s:I}", "type", c->items[i].type,
+					 "status", c->items[i].is_true ? "True" : "False", "reason",
+					 c->items[i].reason, "message",
+					 c->items[i].message ? c->items[i].message : "",
+					 "observedGeneration", (json_int_t)generation));
+	return array;
+}
+
+static json_t *listener(const struct gw_listener *l, int64_t generation)
+{
+	json_t *supported = json_array();
+
+	if (l->has_kind && l->is_accepted)
+		json_array_append_new(supported, json_pack("{s:s, s:s}", "group", GATEWAY_GROUP,
+							   "kind", "TLSRoute"));
+	return json_pack("{s:s, s:o, s:i, s:o}", "name", l->name, "supportedKinds", supported,
+			 "attachedRoutes", (int)l->attached, "conditions",
+			 conditions(&l->conditions, generation));
+}
+
+static json_t *gateway_of(const struct gw_object *o)
+{
+	json_t *listeners = json_array(), *addresses = json_array();
+
+	for (size_t i = 0; i < o->n_listeners; i++)
+		json_array_append_new(listeners, listener(&o->listeners[i], o->generation));
+	for (size_t i = 0; i < o->n_addresses; i++)
+		json_array_append_new(addresses,
+				      json_pack("{s:s, s:s}", "type", o->addresses[i].type, "value",
+						o->addresses[i].value));
+	return json_pack("{s:o, s:o, s:o}", "addresses", addresses, "conditions",
+			 conditions(&o->conditions, o->generation), "listeners", listeners);
+}
+
+static json_t *parent(const struct gw_parent *p, int64_t generation)
+{
+	json_t *ref =
+		json_pack("{s:s, s:s, s:s}", "group", p->group, "kind", p->kind, "name", p->name);
+
+	if (p->ns)
+		json_object_set_new(ref, "namespace", json_string(p->ns));
+	if (p->section)
+		json_object_set_new(ref, "sectionName", json_string(p->section));
+	if (p->port)
+		json_object_set_new(ref, "port", json_integer(p->port));
+	return json_pack("{s:o, s:s, s:o}", "parentRef", ref, "controllerName", GATEWAY_CONTROLLER,
+			 "conditions", conditions(&p->conditions, generation));
+}
+
+static json_t *status_of(const struct gw_object *o)
+{
+	json_t *parents;
+
+	switch (o->kind) {
+	case GW_CLASS:
+		return json_pack("{s:o}", "conditions", conditions(&o->conditions, o->generation));
+	case GW_GATEWAY:
+		return gateway_of(o);
+	case GW_ROUTE:
+		parents = json_array();
+		for (size_t i = 0; i < o->n_parents; i++)
+			if (o->parents[i].is_ours)
+				json_array_append_new(parents,
+						      parent(&o->parents[i], o->generation));
+		return json_pack("{s:o}", "parents", parents);
+	default:
+		return NULL;
+	}
+}
+
+static json_t *item(const struct gw_object *o)
+{
+	json_t *meta =
+		json_pack("{s:s, s:I}", "name", o->name, "generation", (json_int_t)o->generation);
+
+	if (*o->ns)
+		json_object_set_new(meta, "namespace", json_string(o->ns));
+	return json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", o->api_version, "kind",
+			 gw_kind_word(o->kind), "metadata", meta, "status", status_of(o));
+}
+
+json_t *gateway_status(const struct gateway *gw, const char *kind, const char *name)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < gw->n; i++) {
+		const struct gw_object *o = gw->objects[i];
+
+		if (o->kind > GW_ROUTE || !o->is_ours ||
+		    (kind && strcasecmp(kind, gw_kind_word(o->kind)) != 0) ||
+		    (name && strcmp(name, o->name) != 0))
+			continue;
+		json_array_append_new(array, item(o));
+	}
+	return array;
+}
