@@ -135,10 +135,10 @@ struct gw_object {
 	struct gw_backend *backends;
 	size_t n_backends;
 	/* ReferenceGrant */
-	struct gw_grant_from *froms;
-	size_t n_froms;
-	struct gw_grant_to *tos;
-	size_t n_tos;
+	struct gw_grant_from *sources;
+	size_t n_sources;
+	struct gw_grant_to *targets;
+	size_t n_targets;
 	/* Service, EndpointSlice */
 	struct gw_port *ports;
 	size_t n_ports;

@@ -607,18 +607,18 @@ static void read_grant(struct reading *r, const struct yaml_node *spec, struct g
 	const struct yaml_node *to = read_list(r, spec, "spec", "to", 1, 16);
 	char at[PATH_SIZE];
 
-	o->froms = from ? many(r, from->n, sizeof(*o->froms)) : NULL;
-	for (size_t i = 0; o->froms && i < from->n; i++) {
-		struct gw_grant_from *f = &o->froms[o->n_froms++];
+	o->sources = from ? many(r, from->n, sizeof(*o->sources)) : NULL;
+	for (size_t i = 0; o->sources && i < from->n; i++) {
+		struct gw_grant_from *f = &o->sources[o->n_sources++];
 
 		join_index(at, "spec.from", i);
 		f->group = read_text(r, from->items[i], at, "group", 253, is_group, true, "");
 		f->kind = read_text(r, from->items[i], at, "kind", 63, is_kind, true, "");
 		f->ns = read_text(r, from->items[i], at, "namespace", 63, is_label, true, "");
 	}
-	o->tos = to ? many(r, to->n, sizeof(*o->tos)) : NULL;
-	for (size_t i = 0; o->tos && i < to->n; i++) {
-		struct gw_grant_to *t = &o->tos[o->n_tos++];
+	o->targets = to ? many(r, to->n, sizeof(*o->targets)) : NULL;
+	for (size_t i = 0; o->targets && i < to->n; i++) {
+		struct gw_grant_to *t = &o->targets[o->n_targets++];
 
 		join_index(at, "spec.to", i);
 		t->group = read_text(r, to->items[i], at, "group", 253, is_group, true, "");
@@ -865,18 +865,18 @@ static void free_route_parts(struct gw_object *o)
 
 static void free_other_parts(struct gw_object *o)
 {
-	for (size_t i = 0; i < o->n_froms; i++) {
-		free(o->froms[i].group);
-		free(o->froms[i].kind);
-		free(o->froms[i].ns);
+	for (size_t i = 0; i < o->n_sources; i++) {
+		free(o->sources[i].group);
+		free(o->sources[i].kind);
+		free(o->sources[i].ns);
 	}
-	free(o->froms);
-	for (size_t i = 0; i < o->n_tos; i++) {
-		free(o->tos[i].group);
-		free(o->tos[i].kind);
-		free(o->tos[i].name);
+	free(o->sources);
+	for (size_t i = 0; i < o->n_targets; i++) {
+		free(o->targets[i].group);
+		free(o->targets[i].kind);
+		free(o->targets[i].name);
 	}
-	free(o->tos);
+	free(o->targets);
 	for (size_t i = 0; i < o->n_ports; i++)
 		free(o->ports[i].name);
 	free(o->ports);

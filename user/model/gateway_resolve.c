@@ -543,15 +543,15 @@ static bool is_granted(const struct resolving *r, const char *from_ns, const cha
 
 		if (strcmp(g->ns, to_ns) != 0)
 			continue;
-		for (size_t k = 0; k < g->n_froms; k++)
-			has_from |= !strcmp(g->froms[k].group, GATEWAY_GROUP) &&
-				    !strcmp(g->froms[k].kind, "TLSRoute") &&
-				    !strcmp(g->froms[k].ns, from_ns);
-		for (size_t k = 0; k < g->n_tos; k++)
-			has_to |= !strcmp(g->tos[k].group, b->group) &&
-				  !strcmp(g->tos[k].kind, b->kind) &&
-				  (!g->tos[k].name || !*g->tos[k].name ||
-				   !strcmp(g->tos[k].name, b->name));
+		for (size_t k = 0; k < g->n_sources; k++)
+			has_from |= !strcmp(g->sources[k].group, GATEWAY_GROUP) &&
+				    !strcmp(g->sources[k].kind, "TLSRoute") &&
+				    !strcmp(g->sources[k].ns, from_ns);
+		for (size_t k = 0; k < g->n_targets; k++)
+			has_to |= !strcmp(g->targets[k].group, b->group) &&
+				  !strcmp(g->targets[k].kind, b->kind) &&
+				  (!g->targets[k].name || !*g->targets[k].name ||
+				   !strcmp(g->targets[k].name, b->name));
 		if (has_from && has_to)
 			return true;
 	}
