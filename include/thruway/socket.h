@@ -77,8 +77,8 @@ struct tw_pair {
 	__u32 drawn_route; /* whose sequence gave the number drawn; 0 = none was drawn */
 	__u32 pad;
 	__u64 drawn;
-	__u64 self;	/* the cookie that is the key: an entry's memory may be given to another one */
-	__u32 seen;	/* end_seq of the last segment, if has_seen */
+	__u64 self; /* the cookie that is the key: an entry's memory may be given to another one */
+	__u32 seen; /* end_seq of the last segment, if has_seen */
 	__u32 has_seen;
 	__u64 passed;	/* bytes */
 	__u64 consumed; /* ARMED: of those, read by the daemon */

@@ -85,7 +85,7 @@ struct config_route {
 	bool is_bad;
 	struct tw_timeouts timeouts; /* 0 = the listener's */
 	enum tw_local local;	     /* UNSET = as the listener says */
-	bool yields_names; /* a name that another route has is no problem (Gateway API) */
+	bool yields_names;	     /* a name that another route has is no problem (Gateway API) */
 	struct config_pos pos;
 };
 
@@ -111,7 +111,8 @@ struct config {
 	/* Who serves the names of HTTPS listeners of Gateways; n 0 = nobody. */
 	struct config_backend *terminate;
 	size_t n_terminate;
-	/* The Kubernetes objects among the documents, with their statuses; NULL = there are none. */
+	/* The Kubernetes objects among the documents, with their statuses; NULL = there are none.
+	 */
 	struct gateway *gateway;
 	/* Some error was outside of any route: what stands here is not what the user asked for. */
 	bool has_fatal;
