@@ -113,7 +113,8 @@ struct gw_endpoint {
 struct gw_object {
 	enum gw_kind kind;
 	char *api_version, *ns, *name; /* ns "" = none */
-	char *created;		       /* RFC 3339; "" = not given */
+	bool has_created;
+	int64_t created_ns; /* since 1970 */
 	int64_t generation;
 	struct gw_pair *labels;
 	size_t n_labels;

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "model/gateway_parts.h"
@@ -164,38 +165,15 @@ static bool is_protocol(const char *text)
 
 static bool is_controller(const char *text)
 {
+	static const char path[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				   "/-._~%!$&'()*+,;=:";
 	const char *slash = strchr(text, '/');
 
-	return slash && slash[1] && is_dns(text, (size_t)(slash - text), false);
+	return slash && slash[1] && !slash[1 + strspn(slash + 1, path)] &&
+	       is_dns(text, (size_t)(slash - text), false);
 }
 
 /* --- values ---------------------------------------------------------------------------------- */
-
-/* The text at @key of @map, or @fallback (copied; NULL = none). @what NULL: any text. */
-static char *read_text(struct reading *r, const struct yaml_node *map, const char *path,
-		       const char *key, size_t max, bool (*check)(const char *text),
-		       bool is_required, const char *fallback)
-{
-	const struct yaml_node *node = yaml_get(map, key);
-	char at[PATH_SIZE];
-
-	join(at, path, key);
-	if (!node || yaml_is_null(node)) {
-		if (is_required)
-			complain(r, map, at, "Required value");
-		return fallback ? copy(r, fallback) : NULL;
-	}
-	if (node->type != YAML_SCALAR || strlen(node->text) != node->n) {
-		complain(r, node, at, "is not a text");
-	} else if (node->n > max) {
-		complain(r, node, at, "may not be longer than %zu bytes", max);
-	} else if (check && !check(node->text)) {
-		complain(r, node, at, "\"%s\" is not valid here", node->text);
-	} else {
-		return copy(r, node->text);
-	}
-	return NULL;
-}
 
 static bool parse_number(const struct yaml_node *node, int64_t *ret)
 {
@@ -206,6 +184,34 @@ static bool parse_number(const struct yaml_node *node, int64_t *ret)
 	errno = 0;
 	*ret = strtoll(node->text, &end, 10);
 	return !errno && end == node->text + node->n;
+}
+
+/* The text at @key of @map, or @fallback (copied; NULL = none). @what NULL: any text. */
+static char *read_text(struct reading *r, const struct yaml_node *map, const char *path,
+		       const char *key, size_t max, bool (*check)(const char *text),
+		       bool is_required, const char *fallback)
+{
+	const struct yaml_node *node = yaml_get(map, key);
+	char at[PATH_SIZE];
+	int64_t number;
+
+	join(at, path, key);
+	if (!node || yaml_is_null(node)) {
+		if (is_required)
+			complain(r, map, at, "Required value");
+		return fallback ? copy(r, fallback) : NULL;
+	}
+	if (node->type != YAML_SCALAR || strlen(node->text) != node->n ||
+	    parse_number(node, &number)) {
+		complain(r, node, at, "is not a text");
+	} else if (node->n > max) {
+		complain(r, node, at, "may not be longer than %zu bytes", max);
+	} else if (check && !check(node->text)) {
+		complain(r, node, at, "\"%s\" is not valid here", node->text);
+	} else {
+		return copy(r, node->text);
+	}
+	return NULL;
 }
 
 static uint32_t read_number(struct reading *r, const struct yaml_node *map, const char *path,
@@ -383,6 +389,9 @@ static void read_tls(struct reading *r, const struct yaml_node *node, const char
 		complain(r, tls, at, "tls mode must be Terminate for protocol HTTPS");
 	certificates = read_list(r, tls, at, "certificateRefs", 0, 64);
 	options = yaml_get(tls, "options");
+	if (options && options->n > 16)
+		complain(r, options, at, "options: Too many: %u: must have at most 16 items",
+			 options->n);
 	if (!l->is_passthrough && !(certificates && certificates->n) && !(options && options->n))
 		complain(r, tls, at,
 			 "certificateRefs or options must be specified when mode is Terminate");
@@ -584,6 +593,9 @@ static void read_route(struct reading *r, const struct yaml_node *spec, struct g
 	read_parents(r, spec, o);
 	read_hostnames(r, spec, o);
 	/* Rules have nothing to tell them apart by: of several, the first counts. */
+	if (rules)
+		free(read_text(r, rules->items[0], "spec.rules[0]", "name", 253, is_subdomain,
+			       false, NULL));
 	list = rules ? read_list(r, rules->items[0], "spec.rules[0]", "backendRefs", is_old ? 0 : 1,
 				 16)
 		     : NULL;
@@ -757,6 +769,44 @@ static bool find_kind(const struct yaml_node *node, enum gw_kind *ret)
 	return false;
 }
 
+/* RFC 3339: 2026-01-02T03:04:05, a fraction, and Z or an offset. */
+static bool parse_time(const char *text, int64_t *ret_ns)
+{
+	struct tm tm = {};
+	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
+	int64_t ns = 0, unit = 100000000;
+	int hours = 0, minutes = 0, end = 0;
+	char sign;
+
+	if (!rest)
+		return false;
+	if (*rest == '.')
+		for (rest++; isdigit((unsigned char)*rest); rest++, unit /= 10)
+			ns += (*rest - '0') * unit;
+	if (strcmp(rest, "Z") != 0 && strcmp(rest, "z") != 0) {
+		if (sscanf(rest, "%c%2d:%2d%n", &sign, &hours, &minutes, &end) != 3 || rest[end] ||
+		    (sign != '+' && sign != '-'))
+			return false;
+		if (sign == '-') {
+			hours = -hours;
+			minutes = -minutes;
+		}
+	}
+	*ret_ns = (timegm(&tm) - hours * 3600 - minutes * 60) * 1000000000 + ns;
+	return true;
+}
+
+static void read_created(struct reading *r, const struct yaml_node *meta, struct gw_object *o)
+{
+	const struct yaml_node *node = yaml_get(meta, "creationTimestamp");
+
+	if (!node || yaml_is_null(node))
+		return;
+	o->has_created = node->type == YAML_SCALAR && parse_time(node->text, &o->created_ns);
+	if (!o->has_created)
+		complain(r, node, "metadata.creationTimestamp", "is not a time (RFC 3339)");
+}
+
 static void read_meta(struct reading *r, const struct yaml_node *node, struct gw_object *o)
 {
 	const struct yaml_node *meta = yaml_get(node, "metadata");
@@ -772,7 +822,7 @@ static void read_meta(struct reading *r, const struct yaml_node *node, struct gw
 		o->ns = copy(r, "");
 	snprintf(r->object, sizeof(r->object), "%s %s%s%s", kinds[o->kind].word, o->ns ? o->ns : "",
 		 o->ns && *o->ns ? "/" : "", o->name ? o->name : "");
-	o->created = read_text(r, meta, "metadata", "creationTimestamp", 64, NULL, false, "");
+	read_created(r, meta, o);
 	o->generation = read_number(r, meta, "metadata", "generation", 1, UINT32_MAX, false, 1);
 	read_pairs(r, meta, "metadata", "labels", &o->labels, &o->n_labels);
 }
@@ -904,7 +954,6 @@ struct gw_object *gw_object_free(struct gw_object *o)
 	free(o->api_version);
 	free(o->ns);
 	free(o->name);
-	free(o->created);
 	free(o->controller);
 	free(o->class);
 	free(o->service_type);

@@ -208,7 +208,9 @@ static const char *conflict_of(const struct gw_listener *a, const struct gw_list
 	if (is_tls_family(a) != is_tls_family(b) && a->protocol != GW_OTHER &&
 	    b->protocol != GW_OTHER)
 		return "ProtocolConflict";
-	return is_tls_family(a) && is_tls_family(b) && has_same_name ? "HostnameConflict" : NULL;
+	if (!has_same_name || (!is_tls_family(a) && a->protocol != b->protocol))
+		return NULL;
+	return is_tls_family(a) || a->protocol == GW_HTTP ? "HostnameConflict" : NULL;
 }
 
 /* Nobody serves it, so that it takes nothing from others. */
@@ -838,11 +840,11 @@ static int compare_age(const void *left, const void *right)
 {
 	const struct gw_object *a = *(struct gw_object *const *)left;
 	const struct gw_object *b = *(struct gw_object *const *)right;
-	int by = strcmp(a->created, b->created);
+	int by = a->has_created && b->has_created
+			 ? (a->created_ns > b->created_ns) - (a->created_ns < b->created_ns)
+			 : b->has_created - a->has_created;
 
-	/* Without a time: as old as any that has none, and older than none that has one. */
-	if (by && (!*a->created || !*b->created))
-		by = *a->created ? -1 : 1;
+	/* Without a time: as old as any that has none, and younger than one that has one. */
 	if (!by)
 		by = strcmp(a->ns, b->ns);
 	return by ? by : strcmp(a->name, b->name);
