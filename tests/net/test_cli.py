@@ -267,7 +267,8 @@ def test_apply_refuses_what_cannot_be_a_configuration_before_it_asks(daemon, tmp
 # --- what is printed -------------------------------------------------------------------------
 
 JSON = {"route show": [ROUTE], "route explain a": [EXPLAIN], "listener show": [LISTENER], "backend show": [BACKEND],
-        "conn show": [CONN], "stats": STATS, "status": STATUS, "route add a b:1": ROUTE, "route del a": {"deleted": 1},
+        "conn show": [CONN], "stats": STATS,
+        "status": {"apiVersion": "v1", "kind": "List", "items": [], **STATUS}, "route add a b:1": ROUTE, "route del a": {"deleted": 1},
         "conn kill 1": {"killed": 2}, "backend drain x": BACKEND, "apply -f -": ANSWERS["apply"]}
 
 

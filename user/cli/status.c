@@ -90,10 +90,11 @@ static void objects_print(const json_t *objects)
 /* A Kubernetes List; what the daemon says of itself stands beside its items. */
 static int list_print(struct cli *cli, const json_t *answer)
 {
-	json_t *list = text_need(json_pack("{s:s, s:s, s:O}", "apiVersion", "v1", "kind", "List",
-					   "items", json_object_get(answer, "objects")));
+	json_t *list = text_need(
+		json_pack("{s:s, s:s, s:[]}", "apiVersion", "v1", "kind", "List", "items"));
 	int code;
 
+	json_array_extend(json_object_get(list, "items"), json_object_get(answer, "objects"));
 	if (!cli->n_args)
 		json_object_update(list, json_object_get(answer, "status"));
 	code = cli_json(cli, list);
