@@ -10,6 +10,7 @@ import threading
 import pytest
 from clienthello import hello
 from hosts import ROUTER4, ROUTER6, eventually, server4, server6
+from test_socket import forge, sequences
 from thruway import route
 
 NAME = "app.example.com"
@@ -344,3 +345,46 @@ def test_real_tls_through_a_pool(hosts, run, web):
             tls.close()
     daemon.settle(active=0, connections=30)
     assert path(daemon)["pool_hits"] > 0
+
+
+def test_a_retransmission_over_bytes_that_wait_to_be_read_is_read_once(hosts, run):
+    """The hello's first piece was passed to the daemon, which only looks at it until the rest is there."""
+    with hosts.server.listen(server4(2), PORT) as listener:
+        daemon = run([{"hostnames": [NAME], "backends": [{"address": f"{server4(2)}:{PORT}", "pool": 1}]}], workers=1)
+        eventually(lambda: [v for _, v in daemon.dump("tw_pairs") if v["state"] == 4])
+        backend, data = listener.accept(), hello(NAME)
+        with hosts.client.connect(ROUTER4) as client:
+            seq, ack = sequences(client.sock)
+            client.send(data[:100])
+            eventually(lambda: any(v["passed"] == 100 for _, v in daemon.dump("tw_pairs")))
+            forge(hosts.client, client, seq + 50, ack, data[50:])
+            assert backend.read(len(data)) == data
+            assert backend.is_quiet(0.2)
+
+
+def test_connections_refused_at_accept_leave_nothing(hosts, run, quiet):
+    backend = quiet(2, "one")
+    daemon = run([pooled(NAME, backend, pool=1)], limits={"connections": 1})
+    data = hello(NAME)
+    with hosts.client.connect(ROUTER4) as client:
+        client.send(data)
+        assert client.read(3 + len(data)) == b"one" + data
+        for _ in range(20):
+            try:
+                with hosts.client.connect(ROUTER4) as other:
+                    assert other.ending()[1] == b""
+            except ConnectionError:
+                pass  # the reset was faster than connect(2)
+        eventually(lambda: daemon.refusals()["limit"] == 20)
+        assert len(daemon.dump("tw_pairs")) <= 4
+
+
+def test_a_reset_right_behind_the_hello_reaches_the_backend_as_a_reset(hosts, run):
+    with hosts.server.listen(server4(2), PORT) as listener:
+        daemon = run([{"hostnames": [NAME], "backends": [{"address": f"{server4(2)}:{PORT}", "pool": 1}]}], workers=1)
+        for _ in range(15):
+            backend = listener.accept()
+            eventually(lambda: [v for _, v in daemon.dump("tw_pairs") if v["state"] == 4])
+            client = hosts.client.connect(ROUTER4).send(hello(NAME))
+            client.rst()
+            assert backend.ending()[0] == "rst"
