@@ -448,7 +448,7 @@ static void push(struct worker *w, const struct conn *c, int fd)
 	}
 }
 
-static void hand_to_relay(struct conn *c, size_t side)
+static void hand_to_relay(struct worker *w, struct conn *c, size_t side)
 {
 	struct redirect *r = c->redirect;
 	struct side *from = &c->side[side];
@@ -457,6 +457,12 @@ static void hand_to_relay(struct conn *c, size_t side)
 	c->flow[side].bytes += r->redirected[side];
 	from->eof = r->has_ended[side];
 	from->readable = true;
+	/* The other direction may drain for long, and may wait for what comes this way. */
+	if (from->eof || from->source.fd < 0)
+		return;
+	from->is_quiet = false;
+	if (!conn_rewatch(w, from) && !from->error)
+		from->error = EIO;
 }
 
 /* How far has the sink of @side's direction come? */
@@ -469,13 +475,13 @@ static void look(struct worker *w, struct conn *c, size_t side)
 	int unsent = 0;
 
 	if (to->error) {
-		hand_to_relay(c, side);
+		hand_to_relay(w, c, side);
 		return;
 	}
 	accepted = taken(to->source.fd, &unsent, &is_established) - r->base[!side] -
 		   c->flow[side].bytes;
 	if (accepted >= r->redirected[side]) {
-		hand_to_relay(c, side);
+		hand_to_relay(w, c, side);
 		return;
 	}
 	r->looks++;
