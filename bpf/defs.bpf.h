@@ -11,10 +11,13 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
 #include "thruway/decide.h"
 #include "thruway/hello.h"
+
+#define FAMILY_IPV4 2 /* AF_INET, which no UAPI header has */
 
 /* Room for the dots of a name (at most 126), a power of two. */
 #define TW_DOTS_SIZE 128
@@ -74,6 +77,23 @@ static __always_inline void read_barrier(struct tw_scratch *s)
 
 	barrier_var(was);
 	barrier();
+}
+
+/* An address as the contract writes it (IPv4 as ::ffff:a.b.c.d), from what a context has. */
+static __always_inline void addr_set(__u8 *to, __u32 family, __u32 ipv4, __u32 a, __u32 b, __u32 c,
+				     __u32 d)
+{
+	__u32 *words = (__u32 *)to;
+
+	words[0] = a;
+	words[1] = b;
+	words[2] = c;
+	words[3] = d;
+	if (family == FAMILY_IPV4) {
+		words[0] = words[1] = 0;
+		words[2] = bpf_htonl(0xffff);
+		words[3] = ipv4;
+	}
 }
 
 /* Finaliser of MurmurHash3 (public domain): every bit of the input moves half of the output's. */

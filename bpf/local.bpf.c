@@ -3,8 +3,6 @@
  * local: direct. tw_local_ops sees the connections of the applications' cgroup and enrols the
  * ends of our own; tw_local decides message by message.
  */
-#include "redirect.bpf.h"
-
 #include "local.bpf.h"
 
 SEC("sockops")

@@ -7,28 +7,10 @@
 #define THRUWAY_LOCAL_BPF_H
 
 #include <bpf/bpf_core_read.h>
-#include <bpf/bpf_endian.h>
 
 #include "kernel.bpf.h"
 #include "maps.bpf.h"
-
-#define LOCAL_IPV4 2 /* AF_INET, which no UAPI header has */
-
-static __always_inline void local_addr(__u8 *to, __u32 family, __u32 ipv4, __u32 a, __u32 b,
-				       __u32 c, __u32 d)
-{
-	__u32 *words = (__u32 *)to;
-
-	words[0] = a;
-	words[1] = b;
-	words[2] = c;
-	words[3] = d;
-	if (family == LOCAL_IPV4) {
-		words[0] = words[1] = 0;
-		words[2] = bpf_htonl(0xffff);
-		words[3] = ipv4;
-	}
-}
+#include "stats.bpf.h"
 
 /*
  * What may wait for one reader. The kernel puts no limit on it but tcp_mem. A lower one makes bulk
@@ -48,12 +30,12 @@ static __always_inline void local_addr(__u8 *to, __u32 family, __u32 ipv4, __u32
 	do {                                                                                       \
 		__u32 family = LOCAL_WORD((ctx)->family);                                          \
                                                                                                    \
-		local_addr((t)->local, family, LOCAL_WORD((ctx)->local_ip4),                       \
-			   LOCAL_WORD((ctx)->local_ip6[0]), LOCAL_WORD((ctx)->local_ip6[1]),       \
-			   LOCAL_WORD((ctx)->local_ip6[2]), LOCAL_WORD((ctx)->local_ip6[3]));      \
-		local_addr((t)->remote, family, LOCAL_WORD((ctx)->remote_ip4),                     \
-			   LOCAL_WORD((ctx)->remote_ip6[0]), LOCAL_WORD((ctx)->remote_ip6[1]),     \
-			   LOCAL_WORD((ctx)->remote_ip6[2]), LOCAL_WORD((ctx)->remote_ip6[3]));    \
+		addr_set((t)->local, family, LOCAL_WORD((ctx)->local_ip4),                         \
+			 LOCAL_WORD((ctx)->local_ip6[0]), LOCAL_WORD((ctx)->local_ip6[1]),         \
+			 LOCAL_WORD((ctx)->local_ip6[2]), LOCAL_WORD((ctx)->local_ip6[3]));        \
+		addr_set((t)->remote, family, LOCAL_WORD((ctx)->remote_ip4),                       \
+			 LOCAL_WORD((ctx)->remote_ip6[0]), LOCAL_WORD((ctx)->remote_ip6[1]),       \
+			 LOCAL_WORD((ctx)->remote_ip6[2]), LOCAL_WORD((ctx)->remote_ip6[3]));      \
 		(t)->local_port = bpf_htons((__u16)LOCAL_WORD((ctx)->local_port));                 \
 		(t)->remote_port = bpf_htons((__u16)bpf_ntohl(LOCAL_WORD((ctx)->remote_port)));    \
 	} while (0)
@@ -145,18 +127,9 @@ static __always_inline bool local_look(const struct tw_end *end, struct local_pe
 
 static __always_inline void local_count(struct tw_end *end, __u64 bytes)
 {
-	struct tw_stats *stats;
-	__u32 id = end->route;
-
 	end->direct += bytes;
 	end->last_ns = bpf_ktime_get_ns();
-	stats = bpf_map_lookup_elem(&tw_route_stats, &id);
-	if (stats)
-		redirect_count_path(&stats->socket, end->direction, bytes);
-	id = end->backend;
-	stats = bpf_map_lookup_elem(&tw_backend_stats, &id);
-	if (stats)
-		redirect_count_path(&stats->socket, end->direction, bytes);
+	stats_count(end->route, end->backend, end->direction, bytes);
 }
 
 /* May this message take the short way? The sending socket is locked. */

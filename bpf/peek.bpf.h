@@ -7,12 +7,9 @@
 #ifndef THRUWAY_PEEK_BPF_H
 #define THRUWAY_PEEK_BPF_H
 
-#include <bpf/bpf_endian.h>
-
 #include "decide.bpf.h"
 #include "redirect.bpf.h"
 
-#define ADDR_FAMILY_IPV4  2 /* AF_INET, which no UAPI header has */
 #define STATE_ESTABLISHED 1 /* include/net/tcp_states.h */
 /*
  * The verdict runs in softirq and in the system calls of the daemon, which softirq interrupts: one
@@ -72,20 +69,12 @@ static long peek_chunk(__u32 i, void *arg)
 
 static __always_inline void peek_client(struct __sk_buff *skb, struct tw_decide *q)
 {
-	__u32 *to = (__u32 *)q->client;
 	__u32 ipv4 = skb->remote_ip4;
 
 	/* clang would load from one computed offset, which the verifier refuses for a context. */
 	barrier_var(ipv4);
-	to[0] = skb->remote_ip6[0];
-	to[1] = skb->remote_ip6[1];
-	to[2] = skb->remote_ip6[2];
-	to[3] = skb->remote_ip6[3];
-	if (skb->family == ADDR_FAMILY_IPV4) {
-		to[0] = to[1] = 0;
-		to[2] = bpf_htonl(0xffff);
-		to[3] = ipv4;
-	}
+	addr_set(q->client, skb->family, ipv4, skb->remote_ip6[0], skb->remote_ip6[1],
+		 skb->remote_ip6[2], skb->remote_ip6[3]);
 }
 
 /* Where does the hello go? false: the daemon is to find out, and to do what it then does. */

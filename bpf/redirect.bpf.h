@@ -13,6 +13,7 @@
 
 #include "kernel.bpf.h"
 #include "maps.bpf.h"
+#include "stats.bpf.h"
 
 /*
  * Bulk: so many bytes within so long. Below that rate redirecting costs less than two wake-ups of
@@ -164,29 +165,11 @@ static __always_inline void redirect_check(__u64 cookie, struct tw_pair *pair)
 		redirect_eject(cookie, pair, TW_EJECT_bulk);
 }
 
-static __always_inline void redirect_count_path(struct tw_path_stats *path, __u32 direction,
-						__u64 bytes)
-{
-	if (direction)
-		__sync_fetch_and_add(&path->bytes_to_client, bytes);
-	else
-		__sync_fetch_and_add(&path->bytes_to_backend, bytes);
-}
-
 static __always_inline void redirect_count(struct tw_pair *pair, __u64 bytes)
 {
-	struct tw_stats *stats;
-	__u32 id = pair->route;
-
 	pair->redirected += bytes;
 	pair->last_ns = bpf_ktime_get_ns();
-	stats = bpf_map_lookup_elem(&tw_route_stats, &id);
-	if (stats)
-		redirect_count_path(&stats->socket, pair->direction, bytes);
-	id = pair->backend;
-	stats = bpf_map_lookup_elem(&tw_backend_stats, &id);
-	if (stats)
-		redirect_count_path(&stats->socket, pair->direction, bytes);
+	stats_count(pair->route, pair->backend, pair->direction, bytes);
 }
 
 /*
