@@ -50,12 +50,14 @@ static long trim_part(__u32 i, void *arg)
 	return 0;
 }
 
+enum trim { TRIM_NEW, TRIM_OLD, TRIM_FAILED };
+
 /*
  * A segment may begin with bytes that were read before: those of a retransmission that overlaps, or
  * what a recv(2) took of it before the socket was joined. tcp_read_skb() hands it over whole. Take
- * them off. false: they cannot be taken off.
+ * them off: TRIM_NEW, unless nothing new is in it, or the kernel has no memory.
  */
-static __always_inline bool redirect_trim(struct __sk_buff *skb, struct tw_pair *pair)
+static __always_inline enum trim redirect_trim(struct __sk_buff *skb, struct tw_pair *pair)
 {
 	struct sk_buff *kskb = bpf_cast_to_kern_ctx(skb);
 	struct bpf_sock *sk = skb->sk;
@@ -65,10 +67,10 @@ static __always_inline bool redirect_trim(struct __sk_buff *skb, struct tw_pair 
 	__u32 seq, end, read;
 
 	if (!sk)
-		return false;
+		return TRIM_FAILED;
 	tcp = bpf_skc_to_tcp_sock(sk);
 	if (!tcp)
-		return false;
+		return TRIM_FAILED;
 	bpf_probe_read_kernel(&seq, sizeof(seq), &cb->seq);
 	bpf_probe_read_kernel(&end, sizeof(end), &cb->end_seq);
 	read = tcp->copied_seq - seq;
@@ -79,12 +81,12 @@ static __always_inline bool redirect_trim(struct __sk_buff *skb, struct tw_pair 
 		pair->seen = end;
 	pair->has_seen = 1;
 	if (!read || (__s32)read < 0)
-		return true;
+		return TRIM_NEW;
 	if (read >= skb->len)
-		return false;
+		return TRIM_OLD;
 	walk.left = read;
 	bpf_loop(TRIM_CALLS, trim_part, &walk, 0);
-	return !walk.left;
+	return walk.left ? TRIM_FAILED : TRIM_NEW;
 }
 
 /* How far the sink's TCP has come: all that was ever written to it. */
@@ -172,31 +174,40 @@ static __always_inline void redirect_count(struct tw_pair *pair, __u64 bytes)
 	stats_count(pair->route, pair->backend, pair->direction, bytes);
 }
 
-/*
- * The verdict on a segment of a joined socket. What is dropped here was acknowledged already: only
- * where its sink has gone, and with it the connection.
- */
-static __always_inline int redirect(struct __sk_buff *skb, __u64 cookie, struct tw_pair *pair)
+/* What is dropped was acknowledged already. */
+static __always_inline int redirect_drop(void)
 {
-	struct tw_socket *state;
+	struct tw_socket *state = socket_state();
 
-	if (!pair->redirected) {
-		if (!redirect_written(&pair->peer, &pair->base))
-			goto gone;
-		pair->check_at = TW_BACKLOG_STEP;
-		pair->window_ns = bpf_ktime_get_ns();
-	}
-	if (bpf_sk_redirect_hash(skb, &tw_sinks, &pair->peer, 0) == SK_PASS) {
-		redirect_count(pair, skb->len);
-		if (pair->redirected >= pair->check_at)
-			redirect_check(cookie, pair);
-		return SK_PASS;
-	}
-gone:
-	state = socket_state();
 	if (state)
 		__sync_fetch_and_add(&state->dropped, 1);
 	return SK_DROP;
+}
+
+/* A segment cannot be carried: nothing may follow it, and the worker ends the connection. */
+static __always_inline int redirect_lost(__u64 cookie, struct tw_pair *pair)
+{
+	pair->has_lost = 1;
+	/* Where the ring is full, with the next segment. */
+	redirect_tell(cookie, pair, TW_EVENT_LOST, 0);
+	return redirect_drop();
+}
+
+/* The verdict on a segment of a joined socket. Its sink may have gone, and with it the connection. */
+static __always_inline int redirect(struct __sk_buff *skb, __u64 cookie, struct tw_pair *pair)
+{
+	if (!pair->redirected) {
+		if (!redirect_written(&pair->peer, &pair->base))
+			return redirect_drop();
+		pair->check_at = TW_BACKLOG_STEP;
+		pair->window_ns = bpf_ktime_get_ns();
+	}
+	if (bpf_sk_redirect_hash(skb, &tw_sinks, &pair->peer, 0) != SK_PASS)
+		return redirect_drop();
+	redirect_count(pair, skb->len);
+	if (pair->redirected >= pair->check_at)
+		redirect_check(cookie, pair);
+	return SK_PASS;
 }
 
 #endif

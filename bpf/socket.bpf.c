@@ -68,6 +68,7 @@ int tw_verdict(struct __sk_buff *skb)
 {
 	__u64 cookie = bpf_get_socket_cookie(skb);
 	struct tw_pair *pair = bpf_map_lookup_elem(&tw_pairs, &cookie);
+	enum trim trim;
 
 	if (!pair)
 		return SK_PASS;
@@ -80,7 +81,10 @@ int tw_verdict(struct __sk_buff *skb)
 			wake_warm(cookie, pair);
 		return SK_DROP;
 	}
-	if (!redirect_trim(skb, pair))
+	trim = pair->has_lost ? TRIM_FAILED : redirect_trim(skb, pair);
+	if (trim == TRIM_FAILED)
+		return redirect_lost(cookie, pair);
+	if (trim == TRIM_OLD)
 		return SK_DROP;
 	if (is_joined(skb, cookie, pair))
 		return redirect(skb, cookie, pair);

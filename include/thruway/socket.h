@@ -75,7 +75,7 @@ struct tw_pair {
 	__u32 state;	   /* enum tw_pair_state */
 	__u32 bind;	   /* HELLO: where it was accepted */
 	__u32 drawn_route; /* whose sequence gave the number drawn; 0 = none was drawn */
-	__u32 pad;
+	__u32 has_lost;	   /* a segment could not be carried: the connection is to be ended */
 	__u64 drawn;
 	__u64 self; /* the cookie that is the key: an entry's memory may be given to another one */
 	__u32 seen; /* end_seq of the last segment, if has_seen */
@@ -117,6 +117,7 @@ struct tw_pool_key {
 
 enum tw_event_kind {
 	TW_EVENT_EJECT, /* take the connection off the path */
+	TW_EVENT_LOST,	/* a segment could not be carried: end the connection */
 	TW_EVENT_DEAD,	/* a warm socket's backend spoke or ended */
 	TW_EVENT_JOIN,	/* struct tw_join follows: the kernel has joined two sockets */
 };
@@ -153,7 +154,7 @@ struct tw_socket {
 	__u64 backlog;
 	__u64 joined;	 /* connections that the kernel joined */
 	__u64 fallbacks; /* connections that could not be joined and stayed on the relay */
-	__u64 dropped;	 /* segments that came when their sink had gone */
+	__u64 dropped;	 /* segments that came when their sink had gone, or could not be carried */
 	__u64 pool_hits;
 	__u64 pool_misses;
 	__u64 pool_dead; /* warm sockets that their backend closed */

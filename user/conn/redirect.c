@@ -82,12 +82,23 @@ static void on_event(void *arg, const struct tw_event *event)
 	struct worker *w = arg;
 	struct conn *c = find_conn(w, event->cookie);
 
-	if (event->kind == TW_EVENT_JOIN)
+	switch ((enum tw_event_kind)event->kind) {
+	case TW_EVENT_JOIN:
 		conn_joined(w, c, (const struct tw_join *)event);
-	else if (event->kind == TW_EVENT_DEAD)
+		break;
+	case TW_EVENT_DEAD:
 		pool_lost(w, event->cookie);
-	else if (c) /* it may have ended meanwhile */
-		redirect_eject(w, c, event->ejection);
+		break;
+	/* It may have ended meanwhile. */
+	case TW_EVENT_EJECT:
+		if (c)
+			redirect_eject(w, c, event->ejection);
+		break;
+	case TW_EVENT_LOST:
+		if (c)
+			conn_kill(w, c, TW_END_io_error);
+		break;
+	}
 }
 
 int redirect_tools_init(struct worker *w)
