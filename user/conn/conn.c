@@ -533,40 +533,55 @@ static uint64_t first_timer_ms(const struct worker *w, const struct conn *c)
 	return keepalive_ms < c->idle_ms ? keepalive_ms : c->idle_ms;
 }
 
-void conn_join(struct worker *w, struct conn *c)
+/* It has its backend: from here on bytes move. */
+static void begin(struct worker *w, struct conn *c, uint64_t first_ms)
 {
-	struct tw_path_stats *stats[2];
-	uint64_t first_ms = first_timer_ms(w, c);
-
 	conn_stop_waiting(w, c);
 	c->state = CONN_OPEN;
 	c->active_ms = w->now_ms;
 	/* A near backend answers while the hello is sent: looking is cheaper than an event. */
 	for (size_t i = 0; i < 2; i++)
 		c->side[i].readable = c->side[i].writable = true;
-	if ((w->shared->sockmap || c->wants_direct) && first_ms > JOIN_AFTER_MS)
-		first_ms = JOIN_AFTER_MS;
 	timer_set(&w->timers, &c->timer, w->now_ms + first_ms);
-	conn_move(w, c);
-	/* Under the path that it has taken by now, also if it has ended. */
+}
+
+/* Under the path that it has taken by now, also if it has ended. */
+static void count_connection(struct worker *w, const struct conn *c)
+{
+	struct tw_path_stats *stats[2];
+
 	path_stats(w, c, stats);
 	for (size_t i = 0; i < 2; i++)
 		counter_add(&stats[i]->connections, 1);
 }
 
+void conn_join(struct worker *w, struct conn *c)
+{
+	uint64_t first_ms = first_timer_ms(w, c);
+
+	if ((w->shared->sockmap || c->wants_direct) && first_ms > JOIN_AFTER_MS)
+		first_ms = JOIN_AFTER_MS;
+	begin(w, c, first_ms);
+	conn_move(w, c);
+	count_connection(w, c);
+}
+
+/* The client was refused or has gone: so has the connection, for the backend. */
+static void reset_warm(struct worker *w, int fd, uint64_t cookie)
+{
+	struct side warm = {.source.fd = fd};
+
+	close_side(&warm, true);
+	sockmap_drop_pair(w->redirect.sockmap, cookie);
+}
+
 void conn_joined(struct worker *w, struct conn *c, const struct tw_join *join)
 {
-	static const struct linger reset = {.l_onoff = 1, .l_linger = 0};
-	struct tw_path_stats *stats[2];
 	int fd = pool_claim(w, join->warm);
 
 	if (!c || c->state != CONN_HELLO || fd < 0) {
-		/* The client was refused or has gone: so has the connection, for the backend. */
-		if (fd >= 0) {
-			(void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
-			close(fd);
-			sockmap_drop_pair(w->redirect.sockmap, join->warm);
-		}
+		if (fd >= 0)
+			reset_warm(w, fd, join->warm);
 		if (c && c->state == CONN_HELLO)
 			conn_refuse(w, c, TW_REFUSE_internal);
 		return;
@@ -583,16 +598,9 @@ void conn_joined(struct worker *w, struct conn *c, const struct tw_join *join)
 	c->side[BACKEND].source.fd = fd;
 	c->side[BACKEND].is_watched = true;
 	conn_take_backend(w, c);
-	conn_stop_waiting(w, c);
-	c->state = CONN_OPEN;
-	c->active_ms = w->now_ms;
-	for (size_t i = 0; i < 2; i++)
-		c->side[i].readable = c->side[i].writable = true;
-	timer_set(&w->timers, &c->timer, w->now_ms + first_timer_ms(w, c));
+	begin(w, c, first_timer_ms(w, c));
 	redirect_adopt(w, c, join->warm);
-	path_stats(w, c, stats);
-	for (size_t i = 0; i < 2; i++)
-		counter_add(&stats[i]->connections, 1);
+	count_connection(w, c);
 	conn_make_ready(w, c);
 }
 
@@ -634,8 +642,10 @@ void conn_event(struct worker *w, struct side *side, uint32_t events)
 		/* It may be joined already. */
 		if (c->redirect)
 			redirect_ring_event(w);
-		if (c->state != CONN_HELLO)
+		if (c->state == CONN_OPEN)
 			conn_move(w, c);
+		else if (c->state != CONN_HELLO)
+			break;
 		else if (events & (EPOLLERR | EPOLLHUP))
 			conn_refuse(w, c, TW_REFUSE_hello_closed);
 		else
