@@ -193,7 +193,8 @@ static __always_inline int redirect_lost(__u64 cookie, struct tw_pair *pair)
 	return redirect_drop();
 }
 
-/* The verdict on a segment of a joined socket. Its sink may have gone, and with it the connection. */
+/* The verdict on a segment of a joined socket. Its sink may have gone, and with it the connection.
+ */
 static __always_inline int redirect(struct __sk_buff *skb, __u64 cookie, struct tw_pair *pair)
 {
 	if (!pair->redirected) {

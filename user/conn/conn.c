@@ -254,7 +254,7 @@ void conn_end_all(struct worker *w, enum tw_reason reason)
 
 /* --- moving bytes ------------------------------------------------------------------------ */
 
-bool conn_rewatch(struct worker *w, struct side *side)
+static bool set_events(struct worker *w, struct side *side)
 {
 	struct epoll_event event = {
 		.events = EPOLLRDHUP | EPOLLPRI | EPOLLET | (side->is_quiet ? 0u : EPOLLIN) |
@@ -267,12 +267,18 @@ bool conn_rewatch(struct worker *w, struct side *side)
 	return side->is_watched;
 }
 
+void conn_rewatch(struct worker *w, struct side *side)
+{
+	if (!set_events(w, side) && !side->error)
+		side->error = ENOMEM;
+}
+
 bool conn_watch(struct worker *w, struct side *side, bool wants_out)
 {
 	if (side->is_watched && (side->wants_out || !wants_out))
 		return true;
 	side->wants_out = wants_out;
-	return conn_rewatch(w, side);
+	return set_events(w, side);
 }
 
 void conn_make_ready(struct worker *w, struct conn *c)

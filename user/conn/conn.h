@@ -117,8 +117,8 @@ struct conn_hello *conn_hello_new(struct worker *worker, const char *name, uint1
 				  const uint8_t *alpn, uint16_t alpn_len);
 /* Put @side into the epoll set. false: the kernel has no memory for it. */
 bool conn_watch(struct worker *worker, struct side *side, bool wants_out);
-/* Put it in again, after is_quiet changed. false: the kernel has no memory for it. */
-bool conn_rewatch(struct worker *worker, struct side *side);
+/* Put it in again, after is_quiet changed; where that fails, @side has failed. */
+void conn_rewatch(struct worker *worker, struct side *side);
 /*
  * Closing @side sends RST (@with_rst), or not. While the kernel holds bytes that nobody would miss
  * if we died, RST is what tells the other end that they are.

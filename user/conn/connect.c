@@ -195,8 +195,7 @@ static bool take_warm(struct worker *w, struct conn *c)
 	c->is_pooled = true;
 	if (cookie)
 		redirect_took_warm(w, c, cookie);
-	if (!conn_rewatch(w, side) && !side->error)
-		side->error = ENOMEM;
+	conn_rewatch(w, side);
 	return true;
 }
 

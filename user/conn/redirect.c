@@ -324,14 +324,13 @@ static void settle_in(struct worker *w, struct conn *c, size_t i)
 
 	side->is_quiet = side->in_map = true;
 	conn_set_linger(side, true);
-	if (!conn_rewatch(w, side) && !side->error)
-		side->error = ENOMEM;
+	conn_rewatch(w, side);
 	n = sockmap_kick(side->source.fd);
 	if (n == 0)
 		side->rdhup = true;
+	/* Receiving has taken it: no event tells of it any more. */
 	else if (n < 0 && n != -EAGAIN && !side->error)
-		side->error =
-			(uint16_t)-n; /* receiving has taken it: no event tells of it any more */
+		side->error = (uint16_t)-n;
 }
 
 /* Not joined: as before, and never tried again. */
@@ -472,8 +471,7 @@ static void hand_to_relay(struct worker *w, struct conn *c, size_t side)
 	if (from->eof || from->source.fd < 0)
 		return;
 	from->is_quiet = false;
-	if (!conn_rewatch(w, from) && !from->error)
-		from->error = EIO;
+	conn_rewatch(w, from);
 }
 
 /* How far has the sink of @side's direction come? */
@@ -518,11 +516,11 @@ static void go_back(struct worker *w, struct conn *c)
 		struct side *side = &c->side[i];
 
 		side->is_quiet = side->in_map = false;
-		if (side->source.fd >= 0)
-			conn_set_linger(side, false);
 		side->readable = side->writable = true;
-		if (side->source.fd >= 0 && !conn_rewatch(w, side) && !side->error)
-			side->error = EIO;
+		if (side->source.fd < 0)
+			continue;
+		conn_set_linger(side, false);
+		conn_rewatch(w, side);
 	}
 }
 

@@ -4,14 +4,14 @@
  *
  * Each direction:
  *
- *   RELAY ---------------> KERNEL ----> DRAINING ----> RELAY
- *   PASSED ----> ARMED ----^       an end, or     all that the kernel redirected has been taken by
- *                                  an ejection    the other socket: an end is passed on now, or
+ *   RELAY ----------------> KERNEL ----> DRAINING ----> RELAY
+ *   PASSED ----> ARMED -----^       an end, or    all that the kernel redirected has been taken
+ *                                   an ejection   by the other socket: an end is passed on now, or
  *                                                 recv and send go on
  *
- * RELAY      recv and send; the socket is no source
- * PASSED     the same; the socket is a source, since a pool may serve its hello, and is passed to
- * us ARMED      the same, until all that was passed has been read
+ * RELAY    recv and send; the socket is no source
+ * PASSED   recv and send of what is passed to us: a source, since a pool may serve its hello
+ * ARMED    the same, until all that was passed has been read
  *
  * A connection is joined when nothing of it is in a pipe, or by the verdict program at its hello.
  * An ejection takes both directions out, and when both are in RELAY the sockets leave the maps and
