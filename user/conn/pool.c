@@ -112,16 +112,34 @@ static int enlist(struct worker *w, struct warm *warm)
 	return err;
 }
 
-/* What died meanwhile is in the queue still, and may have filled it. */
-static void push(struct worker *w, struct warm *warm)
+static struct warm *find_warm(const struct worker *w, uint64_t cookie)
 {
-	struct pool *pool = warm->pool;
-	uint64_t stale;
+	struct warm *warm;
 
-	(void)w;
-	while (sockmap_pool_push(pool->queue_fd, warm->cookie) == -E2BIG)
-		if (sockmap_pool_pop(pool->queue_fd, &stale))
-			break;
+	HASH_FIND(hh, w->pool.by_cookie, &cookie, sizeof(cookie), warm);
+	return warm;
+}
+
+/* What died meanwhile is in the queue still, and may have filled it. */
+static void push(struct worker *w, const struct warm *warm)
+{
+	int fd = warm->pool->queue_fd;
+	uint64_t cookie;
+
+	while (sockmap_pool_push(fd, warm->cookie) == -E2BIG && !sockmap_pool_pop(fd, &cookie))
+		if (find_warm(w, cookie))
+			(void)sockmap_pool_push(fd, cookie);
+}
+
+/*
+ * No longer the verdict program's to hand out: TW_PAIR_PASSED; or it has done so, and the ring says
+ * it: TW_PAIR_JOINED; or it is dead.
+ */
+static enum tw_pair_state withdraw(struct worker *w, const struct warm *warm)
+{
+	struct tw_arm arm = {.cookie = warm->cookie};
+
+	return sockmap_arm(tools(w)->sockmap, &arm) ? TW_PAIR_DEAD : arm.state;
 }
 
 static void became_ready(struct worker *w, struct warm *warm)
@@ -183,10 +201,19 @@ static void fill(struct worker *w, struct pool *pool)
 		}
 }
 
+/* Take the oldest out of the queue, where it commonly is the head: hellos need not look at it. */
+static void unqueue(struct worker *w, const struct warm *warm)
+{
+	uint64_t cookie;
+
+	if (!sockmap_pool_pop(warm->pool->queue_fd, &cookie) && cookie != warm->cookie &&
+	    find_warm(w, cookie))
+		push(w, find_warm(w, cookie));
+}
+
 static void expire(struct worker *w, struct pool *pool)
 {
 	struct warm *warm, *next;
-	uint64_t cookie;
 
 	for (warm = TAILQ_FIRST(&pool->connecting); warm; warm = next) {
 		next = TAILQ_NEXT(warm, link);
@@ -196,20 +223,12 @@ static void expire(struct worker *w, struct pool *pool)
 	/* What the verdict program has handed out is in the ring. */
 	redirect_ring_event(w);
 	while ((warm = TAILQ_FIRST(&pool->ready)) && w->now_ms - warm->made_ms >= RENEW_MS) {
-		if (pool->queue_fd < 0) {
-			discard(w, warm);
-			continue;
+		if (pool->queue_fd >= 0) {
+			unqueue(w, warm);
+			if (withdraw(w, warm) == TW_PAIR_JOINED)
+				break;
 		}
-		/* The queue's head is the oldest, too, or has gone already. Popped, it is ours. */
-		if (sockmap_pool_pop(pool->queue_fd, &cookie))
-			break;
-		HASH_FIND(hh, w->pool.by_cookie, &cookie, sizeof(cookie), warm);
-		if (warm && w->now_ms - warm->made_ms >= RENEW_MS)
-			discard(w, warm);
-		else if (warm)
-			push(w, warm);
-		if (warm && w->now_ms - warm->made_ms < RENEW_MS)
-			break;
+		discard(w, warm);
 	}
 }
 
@@ -363,9 +382,8 @@ void pool_event(struct worker *w, struct warm *warm, uint32_t events)
 
 void pool_lost(struct worker *w, uint64_t cookie)
 {
-	struct warm *warm;
+	struct warm *warm = find_warm(w, cookie);
 
-	HASH_FIND(hh, w->pool.by_cookie, &cookie, sizeof(cookie), warm);
 	if (warm)
 		lost(w, warm);
 }
@@ -390,14 +408,11 @@ static struct warm *pop(struct worker *w, struct pool *pool)
 	if (pool->queue_fd < 0)
 		return TAILQ_FIRST(&pool->ready);
 	while (!sockmap_pool_pop(pool->queue_fd, &cookie)) {
-		struct tw_arm arm = {.cookie = cookie};
-
-		HASH_FIND(hh, w->pool.by_cookie, &cookie, sizeof(cookie), warm);
-		if (!warm)
-			continue;
-		if (!sockmap_arm(tools(w)->sockmap, &arm) && arm.state == TW_PAIR_PASSED)
+		warm = find_warm(w, cookie);
+		if (warm && withdraw(w, warm) == TW_PAIR_PASSED)
 			return warm;
-		discard(w, warm);
+		if (warm)
+			discard(w, warm);
 	}
 	return NULL;
 }
@@ -442,9 +457,8 @@ int pool_take(struct worker *w, uint32_t backend, uint64_t *ret_cookie)
 
 int pool_claim(struct worker *w, uint64_t cookie)
 {
-	struct warm *warm;
+	struct warm *warm = find_warm(w, cookie);
 
-	HASH_FIND(hh, w->pool.by_cookie, &cookie, sizeof(cookie), warm);
 	if (!warm)
 		return -1;
 	w->pool.is_short = true;

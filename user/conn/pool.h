@@ -28,7 +28,6 @@ struct warm {
 	uint64_t made_ms;
 	struct pool *pool;
 	bool is_ready; /* connected */
-	bool is_unix;
 	TAILQ_ENTRY(warm) link;
 	UT_hash_handle hh; /* by cookie, once it is ready */
 };
