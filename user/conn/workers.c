@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "conn/conn.h"
 #include "conn/listener.h"
 #include "conn/worker.h"
@@ -39,6 +40,7 @@ struct workers {
 	struct worker **threads;
 	unsigned int n;
 	uint64_t files;		  /* that may be open */
+	uint64_t pool_files;	  /* of those, warm sockets' and their queues' */
 	uint32_t max_connections; /* as configured; 0 = as many as files allow */
 	struct open_bind *binds;
 	size_t n_binds;
@@ -61,11 +63,19 @@ static uint64_t raise_file_limit(void)
 	return limit.rlim_cur;
 }
 
-/* A connection has two sockets. To be called when the number of binds has changed, too. */
-static void set_max_connections(struct workers *ws)
+/* What is left for sockets. To be asked again when the number of binds or pools has changed. */
+static uint64_t free_files(const struct workers *ws)
 {
 	uint64_t reserved = RESERVED_FDS + ws->n * (WORKER_FDS + (uint64_t)ws->n_binds);
-	uint64_t most = ws->files > reserved + 2 ? (ws->files - reserved) / 2 : 1;
+
+	return ws->files > reserved ? ws->files - reserved : 0;
+}
+
+/* A connection has two sockets. */
+static void set_max_connections(struct workers *ws)
+{
+	uint64_t most =
+		free_files(ws) > ws->pool_files + 2 ? (free_files(ws) - ws->pool_files) / 2 : 1;
 
 	if (ws->max_connections && ws->max_connections < most)
 		most = ws->max_connections;
@@ -120,10 +130,32 @@ static void run_pools(struct worker *w, struct command *command)
 	pool_set(w, pools->pools, pools->n);
 }
 
-void workers_set_pools(struct workers *ws, const struct workers_pool *pools, size_t n)
+/* Half of the files is left to connections. */
+static void cut_pools(struct workers *ws, struct workers_pool *pools, size_t n)
+{
+	uint64_t room = free_files(ws) / 2, queues = (uint64_t)n * ws->n, wanted = 0, given = 0;
+
+	room = room > queues ? room - queues : 0;
+	for (size_t i = 0; i < n; i++)
+		wanted += pools[i].n;
+	for (size_t i = 0; i < n; i++) {
+		if (wanted > room)
+			pools[i].n = (uint32_t)(pools[i].n * room / wanted);
+		given += pools[i].n;
+	}
+	if (given < wanted)
+		log_warn("pools ask for %llu warm sockets and get %llu; raise the limit on open "
+			 "files (LimitNOFILE=)",
+			 (unsigned long long)wanted, (unsigned long long)given);
+	ws->pool_files = given + queues;
+}
+
+void workers_set_pools(struct workers *ws, struct workers_pool *pools, size_t n)
 {
 	struct pools_command command = {.command.run = run_pools, .pools = pools, .n = n};
 
+	cut_pools(ws, pools, n);
+	set_max_connections(ws);
 	for (unsigned int i = 0; i < ws->n; i++)
 		/* A worker that does not answer keeps those that it has. */
 		(void)worker_call(ws->threads[i], &command.command);

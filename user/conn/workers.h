@@ -93,8 +93,8 @@ struct local;
 /* local: direct is in use from now on; lent, and outlives the workers. */
 void workers_set_local(struct workers *workers, const struct local *local);
 
-/* Keep exactly these warm. */
-void workers_set_pools(struct workers *workers, const struct workers_pool *pools, size_t n);
+/* Keep exactly these warm; fewer (@pools says how many) where files do not suffice. */
+void workers_set_pools(struct workers *workers, struct workers_pool *pools, size_t n);
 
 /* Which connections: those that all set fields fit; 0 = any. */
 struct workers_filter {
