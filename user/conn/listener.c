@@ -214,14 +214,11 @@ static bool refuse_one(struct worker *w, struct listener *l)
 	socklen_t len = sizeof(peer);
 	int fd;
 
-	if (w->reserve_fd < 0)
-		return false;
-	close(w->reserve_fd);
+	worker_give_reserve(w);
 	fd = accept4(l->source.fd, (struct sockaddr *)&peer, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (fd >= 0)
 		conn_accept(w, l, fd, (struct sockaddr *)&peer, TW_REFUSE_internal);
-	w->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	return fd >= 0 && w->reserve_fd >= 0;
+	return worker_take_reserve(w) && fd >= 0;
 }
 
 static enum tw_reason check_limit(const struct worker *w)

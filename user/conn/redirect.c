@@ -34,6 +34,9 @@
 #define LOOKS_STUCK	  24
 /* TCP_ESTABLISHED (include/net/tcp_states.h); <netinet/tcp.h> has it, but not tcpi_bytes_acked. */
 #define STATE_ESTABLISHED 1
+/* One that cannot be taken off the path for want of memory or descriptors: tried so often. */
+#define LEAVE_TRIES	  50
+#define LEAVE_AGAIN_MS	  20
 /* Two readings that agree are of one moment; an acknowledgement between them is rare. */
 #define READINGS_MAX	  16
 
@@ -635,10 +638,11 @@ void redirect_leave_again(struct worker *w, struct conn *c)
 {
 	struct redirect *r = c->redirect;
 
-	if (!r || !r->is_leaving || r->is_queued)
+	if (!r || !r->is_leaving || r->is_queued || w->now_ms < r->leave_ms)
 		return;
 	for (size_t i = 0; i < 2 && !r->is_queued; i++)
-		if (is_source(r, i) && !c->flow[i].pending && !c->side[i].readable)
+		if (r->phase[i] == REDIRECT_KERNEL ||
+		    (r->phase[i] == REDIRECT_ARMED && !c->flow[i].pending && !c->side[i].readable))
 			queue_leaving(w, r);
 }
 
@@ -661,35 +665,63 @@ static size_t list_leaving(const struct redirect_queue *queue, struct sockmap_le
 	return n;
 }
 
-void redirect_leave_queued(struct worker *w)
+/* The iterator needs a descriptor for a moment, and there may be none. */
+static int take_out(struct worker *w, const struct redirect_queue *queue)
 {
-	struct redirect_queue queue = TAILQ_HEAD_INITIALIZER(queue);
 	struct sockmap_leaving *list;
 	struct redirect *r;
 	size_t n = 0;
-	int err = -ENOMEM;
+	int err;
+
+	TAILQ_FOREACH (r, queue, queue)
+		n += 2;
+	list = malloc(n * sizeof(*list));
+	if (!list)
+		return -ENOMEM;
+	n = list_leaving(queue, list);
+	err = sockmap_leave(w->redirect.sockmap, list, n);
+	if (err == -EMFILE || err == -ENFILE) {
+		worker_give_reserve(w);
+		err = sockmap_leave(w->redirect.sockmap, list, n);
+		/* Else with the next connection that is refused for want of one. */
+		(void)worker_take_reserve(w);
+	}
+	free(list);
+	return err;
+}
+
+/* It could not be taken out. As long as it is joined, nothing bounds the memory that it takes. */
+static void leave_later(struct worker *w, struct conn *c)
+{
+	struct redirect *r = c->redirect;
+
+	if (++r->failures == LEAVE_TRIES) {
+		conn_kill(w, c, TW_END_io_error);
+		return;
+	}
+	r->leave_ms = w->now_ms + LEAVE_AGAIN_MS;
+	timer_set(&w->timers, &c->timer, r->leave_ms);
+}
+
+void redirect_leave_queued(struct worker *w)
+{
+	struct redirect_queue queue = TAILQ_HEAD_INITIALIZER(queue);
+	struct redirect *r;
+	int err;
 
 	if (TAILQ_EMPTY(&w->redirect.leaving))
 		return;
 	TAILQ_CONCAT(&queue, &w->redirect.leaving, queue);
-	TAILQ_FOREACH (r, &queue, queue)
-		n += 2;
-	list = malloc(n * sizeof(*list));
-	if (list)
-		err = sockmap_leave(w->redirect.sockmap, list, list_leaving(&queue, list));
-	free(list);
+	err = take_out(w, &queue);
 	if (err && worker_may_complain(w))
-		log_err("socket path: sockets cannot be taken out of the map (%s), ending their "
-			"connections",
-			strerror(-err));
+		log_err("socket path: sockets cannot be taken out of the map: %s", strerror(-err));
 	while ((r = TAILQ_FIRST(&queue))) {
 		struct conn *c = r->source[CLIENT].conn;
 
 		TAILQ_REMOVE(&queue, r, queue);
 		r->is_queued = false;
-		/* As long as it is joined, nothing bounds the memory that it takes. */
 		if (err)
-			conn_kill(w, c, TW_END_io_error);
+			leave_later(w, c);
 		else
 			leave_one(w, c);
 	}

@@ -60,6 +60,8 @@ struct redirect {
 	uint16_t backoff_ms;	     /* DRAINING: between two looks */
 	uint16_t looks;		     /* since a byte was last taken */
 	bool has_ended[2];	     /* nothing more comes from that side */
+	uint8_t failures;	     /* to be taken off the path, for want of something */
+	uint64_t leave_ms;	     /* then not before */
 	bool is_queued;		     /* in the worker's queue of those that leave */
 	TAILQ_ENTRY(redirect) queue; /* ejected in this round */
 };
@@ -104,7 +106,7 @@ void redirect_adopt(struct worker *worker, struct conn *conn, uint64_t warm);
  * Sets eof of a side whose bytes have all been passed on. A later look is arranged for.
  */
 void redirect_step(struct worker *worker, struct conn *conn);
-/* One that is leaving has read what kept it back: try once more. */
+/* One that is leaving may have read, or may have by now, what kept it back: try once more. */
 void redirect_leave_again(struct worker *worker, struct conn *conn);
 /* Take @conn off the path. */
 void redirect_eject(struct worker *worker, struct conn *conn, enum tw_ejection why);

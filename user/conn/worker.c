@@ -111,6 +111,20 @@ static void loop(struct worker *w)
 	}
 }
 
+void worker_give_reserve(struct worker *w)
+{
+	if (w->reserve_fd >= 0)
+		close(w->reserve_fd);
+	w->reserve_fd = -1;
+}
+
+bool worker_take_reserve(struct worker *w)
+{
+	if (w->reserve_fd < 0)
+		w->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	return w->reserve_fd >= 0;
+}
+
 static void *thread_main(void *arg)
 {
 	struct worker *w = arg;
@@ -138,8 +152,7 @@ static struct worker *worker_free(struct worker *w)
 		close(w->queue.fd);
 	if (w->epoll_fd >= 0)
 		close(w->epoll_fd);
-	if (w->reserve_fd >= 0)
-		close(w->reserve_fd);
+	worker_give_reserve(w);
 	pthread_cond_destroy(&w->done);
 	pthread_mutex_destroy(&w->lock);
 	free(w);
@@ -172,8 +185,7 @@ static int worker_open(struct worker *w)
 		return -ENOMEM;
 	w->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	w->queue.fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	w->reserve_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-	if (w->epoll_fd < 0 || w->queue.fd < 0 || w->reserve_fd < 0)
+	if (w->epoll_fd < 0 || w->queue.fd < 0 || !worker_take_reserve(w))
 		return -errno;
 	err = watch_source(w, &w->queue);
 	return err ? err : open_ring(w);

@@ -57,7 +57,7 @@ struct worker {
 	unsigned int index;
 	pthread_t thread;
 	int epoll_fd;
-	int reserve_fd;	 /* given up for a moment when there is no file descriptor to accept with */
+	int reserve_fd;	 /* -1 = none; see worker_give_reserve() */
 	uint64_t now_ms; /* CLOCK_MONOTONIC at the last wake-up */
 	uint64_t next_id;
 	bool is_stopping;
@@ -99,6 +99,13 @@ struct worker *worker_join(struct worker *worker);
 
 /* The worker's thread: what happens to every connection is logged once a minute. */
 bool worker_may_complain(struct worker *worker);
+
+/*
+ * The worker's thread: give up the descriptor that is kept for when there is no other, for what
+ * needs one for a moment. Then take it back; false: somebody else has got it.
+ */
+void worker_give_reserve(struct worker *worker);
+bool worker_take_reserve(struct worker *worker);
 
 /* The worker's thread: its own number in counters that others read. */
 static inline void worker_count(uint64_t *counter, int64_t n)
