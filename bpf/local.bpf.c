@@ -30,6 +30,12 @@ int tw_local_ops(struct bpf_sock_ops *ctx)
 		if (local_is_expected(&t, netns))
 			local_enrol(ctx, &t, 1);
 		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		if (ctx->args[1] != BPF_TCP_CLOSE)
+			break;
+		local_tuple(ctx, &t);
+		local_closed(&t);
+		break;
 	}
 	return 1;
 }

@@ -95,7 +95,19 @@ static __always_inline void local_enrol(struct bpf_sock_ops *ctx, struct tw_tupl
 	if (bpf_map_update_elem(&tw_ends, t, &end, BPF_ANY))
 		return;
 	/* It may be in a sockmap of somebody else's, or there is no room: then it goes by TCP. */
-	if (bpf_sock_hash_update(ctx, &tw_end_socks, t, BPF_ANY))
+	if (bpf_sock_hash_update(ctx, &tw_end_socks, t, BPF_ANY)) {
+		bpf_map_delete_elem(&tw_ends, t);
+		return;
+	}
+	bpf_sock_ops_cb_flags_set(ctx, ctx->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+}
+
+/* One that was never paired: nobody else knows of it. */
+static __always_inline void local_closed(const struct tw_tuple *t)
+{
+	struct tw_end *end = bpf_map_lookup_elem(&tw_ends, t);
+
+	if (end && !end->peer.local_port)
 		bpf_map_delete_elem(&tw_ends, t);
 }
 

@@ -244,8 +244,8 @@ struct {
 
 /*
  * local: direct. tw_end_socks holds the applications' sockets by what they call themselves, tw_ends
- * what is known of each; both are made by sockops, tw_ends is removed by the worker that had the
- * connection. A socket that is closed leaves tw_end_socks by itself. Full: TCP.
+ * what is known of each; both are made by sockops. An end is removed by the worker that had paired
+ * it, else when it is closed. A socket that is closed leaves tw_end_socks by itself. Full: TCP.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_SOCKHASH);

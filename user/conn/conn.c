@@ -202,7 +202,6 @@ void conn_end(struct worker *w, struct conn *c, enum tw_reason reason, bool with
 	conn_stop_waiting(w, c);
 	if (c->is_active)
 		conn_count_active(w, c, -1);
-	direct_forget(w, c);
 	close_side(&c->side[CLIENT], with_rst);
 	close_side(&c->side[BACKEND], with_rst);
 	redirect_end(w, c);

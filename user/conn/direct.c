@@ -12,9 +12,15 @@
 
 #define TRIES_MAX 4
 
+/* NULL: nothing asks for it. */
+static const struct local *tools(const struct worker *w)
+{
+	return __atomic_load_n(&w->shared->local, __ATOMIC_ACQUIRE);
+}
+
 void direct_mark(const struct worker *w, const struct conn *c)
 {
-	const struct local *local = __atomic_load_n(&w->shared->local, __ATOMIC_ACQUIRE);
+	const struct local *local = tools(w);
 
 	if (local && c->wants_direct)
 		local_mark(local, c->side[BACKEND].source.fd);
@@ -57,7 +63,7 @@ static int pair(const struct local *local, const struct conn *c, struct tw_pair_
 
 void direct_try(struct worker *w, struct conn *c)
 {
-	const struct local *local = __atomic_load_n(&w->shared->local, __ATOMIC_ACQUIRE);
+	const struct local *local = tools(w);
 	struct tw_pair_ends ends;
 
 	if (!local || c->direct_tries == TRIES_MAX) {
@@ -76,24 +82,15 @@ void direct_try(struct worker *w, struct conn *c)
 	c->is_direct = true;
 	/* Joining the two sockets here as well would only cost. */
 	c->has_left = true;
+	/* Nor may either end take our death for a proper end. */
+	for (size_t i = 0; i < 2; i++)
+		conn_set_linger(&c->side[i], true);
 	conn_set_path(w, c, TW_PATH_SOCKET);
 }
 
-void direct_forget(const struct worker *w, const struct conn *c)
+void direct_end(struct worker *w, struct conn *c)
 {
-	const struct local *local = __atomic_load_n(&w->shared->local, __ATOMIC_ACQUIRE);
-	struct tw_tuple tuple;
-
-	if (!local || c->direct)
-		return;
-	for (size_t i = 0; i < 2; i++)
-		if (c->side[i].source.fd >= 0 && !other_end(c->side[i].source.fd, &tuple))
-			local_drop(local, &tuple);
-}
-
-void direct_end(const struct worker *w, struct conn *c)
-{
-	const struct local *local = __atomic_load_n(&w->shared->local, __ATOMIC_ACQUIRE);
+	const struct local *local = tools(w);
 
 	if (!c->direct)
 		return;
@@ -101,7 +98,7 @@ void direct_end(const struct worker *w, struct conn *c)
 		local_drop(local, &c->direct->client);
 		local_drop(local, &c->direct->backend);
 	}
-	worker_count((uint64_t *)&w->heap_bytes, -(int64_t)sizeof(*c->direct));
+	worker_count(&w->heap_bytes, -(int64_t)sizeof(*c->direct));
 	free(c->direct);
 	c->direct = NULL;
 }
@@ -109,7 +106,7 @@ void direct_end(const struct worker *w, struct conn *c)
 void direct_counts(const struct worker *w, const struct conn *c, uint64_t bytes[2],
 		   uint64_t *last_ms)
 {
-	const struct local *local = __atomic_load_n(&w->shared->local, __ATOMIC_ACQUIRE);
+	const struct local *local = tools(w);
 	struct tw_end end;
 
 	if (!c->direct || !local)

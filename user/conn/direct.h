@@ -19,10 +19,8 @@ void direct_mark(const struct worker *worker, const struct conn *conn);
  * backend's connection may not be there yet; then @conn is served like any other.
  */
 void direct_try(struct worker *worker, struct conn *conn);
-/* Its sockets are about to be closed: programs' sockets that were enrolled and not paired. */
-void direct_forget(const struct worker *worker, const struct conn *conn);
 /* The connection has ended. Accepts one that never was paired. */
-void direct_end(const struct worker *worker, struct conn *conn);
+void direct_end(struct worker *worker, struct conn *conn);
 /* Bytes that went the short way, from each side, are added; *@last_ms is moved on to the last. */
 void direct_counts(const struct worker *worker, const struct conn *conn, uint64_t bytes[2],
 		   uint64_t *last_ms);
