@@ -139,12 +139,10 @@ static int check_host(const char *instance, char **ret_why)
 /* What @map is about, for someone who is asked to give it up. */
 static const char *map_content(const char *name)
 {
-	if (strstr(name, "stats"))
+	if (strstr(name, "stats") || !strcmp(name, "tw_socket"))
 		return "counters";
 	if (!strcmp(name, "tw_state") || !strcmp(name, "tw_pairs") || !strcmp(name, "tw_ends"))
 		return "nothing";
-	if (!strcmp(name, "tw_socket"))
-		return "counters";
 	return "routes";
 }
 

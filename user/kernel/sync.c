@@ -69,7 +69,6 @@ static int add_backends(struct sync *s)
 
 	for (size_t i = 0; i < s->plan.t->n_backends && !r; i++) {
 		struct tw_backend value = *s->plan.t->backends[i];
-
 		const struct tw_backend *is = s->m->backends[s->plan.backends[i].id];
 
 		if (s->plan.backends[i].state != PLAN_NEW && is->pool == value.pool)
