@@ -7,7 +7,7 @@ set -euo pipefail
 packages=(gcc make pkg-config clang llvm bpftool libbpf-dev libelf-dev zlib1g-dev libyaml-dev libjansson-dev
     libcap-ng-dev uthash-dev linux-libc-dev scdoc iproute2 util-linux curl openssl nginx-light)
 if [ "${1:-}" = test ]; then
-    packages+=(libcmocka-dev libssl-dev libclang-rt-14-dev python3-pytest python3-scapy libnginx-mod-stream
+    packages+=(libcmocka-dev libssl-dev libclang-rt-14-dev python3-pytest python3-scapy python3-yaml libnginx-mod-stream
         haproxy sniproxy nftables ethtool procps bash-completion gnutls-bin gnuplot-nox clang-format shellcheck codespell jq)
 fi
 

@@ -46,6 +46,11 @@ EXPLAIN = {"bind": "*:443", "listener": "tls", "name": "x.example.com", "matched
                                                      "drained": False}],
            "balance": "weighted", "timeouts": TIMEOUTS, "on_refuse": "reset",
            "tried": ["x.example.com", "*.example.com"]}
+OBJECTS = [{"apiVersion": "gateway.networking.k8s.io/v1", "kind": kind,
+            "metadata": {"name": name, "generation": 1, **({"namespace": namespace} if namespace else {})},
+            "status": {}}
+           for kind, namespace, name in (("GatewayClass", "", "ours"), ("Gateway", "default", "edge"),
+                                         ("TLSRoute", "apps", "app"), ("TLSRoute", "default", "app"))]
 PROBLEM = {"file": "a.yaml", "line": 3, "column": 7, "severity": "error", "text": "routes[0]: 'x' is no name"}
 
 ANSWERS = {
@@ -181,6 +186,12 @@ WRONG = {
     "apply -f a -f b": "--file is given twice",
     "stats 5": "SECONDS is for --watch",
     "stats --watch 0": "from 1 to 3600",
+    "status -o yml": "did you mean 'yaml'?",
+    "status -o": "-o needs a value",
+    "status gatewy/edge": "did you mean 'gateway'?",
+    "status service/app": "not gatewayclass, gateway or tlsroute",
+    "status gateway/": "names no Gateway",
+    "route show -n default": "route show takes no option --namespace",
     "status --instance ../x": "is not a name",
     "status --instance": "--instance needs a value",
     "backend drain": "ADDRESS is missing",
@@ -197,6 +208,8 @@ def test_a_wrong_call_exits_2_with_a_reason_and_a_usage_line(words):
 def test_a_wrong_call_with_j_tells_it_in_json_too():
     done = call("-j", "route", "showw")
     assert done.returncode == 2 and "did you mean" in json.loads(done.stdout)["error"]
+    done = call("-j", "status", "-o", "yaml")
+    assert done.returncode == 2 and "--output for yaml" in json.loads(done.stdout)["error"]
 
 
 def test_arguments_that_are_not_utf8_are_refused():
@@ -231,6 +244,7 @@ REQUESTS = {
     "conn kill --all": {"op": "conn.kill", "all": True},
     "stats": {"op": "stats"},
     "status": {"op": "status"},
+    "status -n apps": {"op": "status", "namespace": "apps"},
 }
 
 
@@ -238,6 +252,15 @@ REQUESTS = {
 def test_a_call_asks_what_the_protocol_says(daemon, words):
     assert daemon.asked(*words.split()) == REQUESTS[words]
     assert daemon.asked("-j", *words.split()) == REQUESTS[words]
+
+
+@pytest.mark.parametrize("words, kind, name", [
+    ("gateway", "Gateway", None), ("gtw/edge", "Gateway", "edge"), ("TLSRoutes/app", "TLSRoute", "app"),
+    ("GatewayClass/ours", "GatewayClass", "ours"), ("gc", "GatewayClass", None)])
+def test_status_takes_a_kind_as_kubectl_does(daemon, words, kind, name):
+    daemon.answers["status"] = {"status": STATUS, "objects": OBJECTS}
+    asked = daemon.asked("status", words, "--namespace", "default")
+    assert asked == {"op": "status", "kind": kind, "namespace": "default", **({"name": name} if name else {})}
 
 
 def test_apply_sends_the_text_of_a_file_and_of_stdin(daemon, tmp_path):
@@ -278,6 +301,37 @@ def test_j_prints_one_line_of_json_and_p_the_same_prettily(daemon, words):
     assert json.loads(short.stdout) == json.loads(pretty.stdout) == JSON[words]
     assert short.stdout.count("\n") == 1 < pretty.stdout.count("\n")
     assert short.stderr == pretty.stderr == ""
+
+
+# Each of them something else to YAML, if it stood there without quotes, or no YAML at all.
+TEXTS = ["", " ", "true", "No", "y", "null", "~", "443", "0x1F", "0o17", "010", "1_000", "1:30", "1.5", "1e3", ".inf", "nan",
+         "-1", "+1", "2026-01-02", "2026-01-02T03:04:05Z", "<<", "=", "- a", "a: b", "a #b", "#a", "a:", "? a", "*a",
+         "&a", "!a", "|", ">", "%a", "@a", "`a`", "[a]", "{a: b}", "a,b", "'", '"', "\\", "---", "...", " a", "a ", "a\nb",
+         "a\n", "\ta", "\x1b[31m", "\u202eé", "\u2028", "\ufeff", "\U0001f600", "x" * 300 + " y", "no routes; left out"]
+
+
+def test_status_as_yaml_is_the_list_that_j_prints(daemon):
+    yaml = pytest.importorskip("yaml", reason="python3-yaml is not installed")
+    odd = {"kind": "Odd", "texts": TEXTS, "keys": {text: 1 for text in TEXTS}, "empty": [[], {}, [[]]],
+           "others": [0, -5, 1 << 53, 1.5, True, False, None]}
+    daemon.answers["status"] = {"status": STATUS, "objects": [*OBJECTS, odd]}
+    shown, listed = (daemon.call("status", "gateway", "-o", form) for form in ("yaml", "json"))
+    assert shown.returncode == 0 and shown.stderr == "" and shown.stdout.isascii() and "\x1b" not in shown.stdout
+    assert yaml.safe_load(shown.stdout) == json.loads(listed.stdout) == json.loads(
+        daemon.call("-j", "status", "gateway").stdout)
+    assert listed.stdout.count("\n") == 1
+    assert shown.stdout.startswith("apiVersion: v1\nkind: List\nitems:\n- apiVersion: gateway.networking.k8s.io/v1\n"
+                                   "  kind: GatewayClass\n")
+    assert yaml.safe_load(daemon.call("status", "-o", "yaml").stdout)["uptime_s"] == 90
+    assert daemon.call("status", "-o", "table").stdout == daemon.call("status").stdout
+
+
+def test_status_of_nothing_is_a_failure(daemon):
+    daemon.answers["status"] = {"status": STATUS, "objects": []}
+    done = daemon.call("status", "tlsroute/app", "-n", "apps", "-o", "yaml")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "thruway: no object of ours is tlsroute/app in namespace apps\n"
+    assert "tlsroute/app" in json.loads(daemon.call("-j", "status", "tlsroute/app").stdout)["error"]
 
 
 EMPTY = {"route show": ("route.show", "routes", "no routes"),
@@ -525,6 +579,11 @@ def test_completion_offers_objects_verbs_options_and_live_names(daemon):
     assert complete(daemon, "thruway route add x --balance le") == ["least_conn"]
     assert complete(daemon, "thruway conn kill --listener ") == ["tls"]
     assert complete(daemon, "thruway backend drain 1") == ["10.0.0.5:8443"]
+    daemon.answers["status"] = {"status": STATUS, "objects": OBJECTS}
+    assert set(complete(daemon, "thruway status g")) == {"gateway", "gatewayclass", "gateway/edge", "gatewayclass/ours"}
+    assert set(complete(daemon, "thruway status tlsroute/")) == {"tlsroute/app"}
+    assert set(complete(daemon, "thruway status -n d")) == {"default"}
+    assert complete(daemon, "thruway status --output y") == ["yaml"]
 
 
 def test_completion_of_files_is_the_shells_and_without_a_daemon_is_quiet(daemon):

@@ -65,6 +65,18 @@ def test_objects_become_routes_and_have_statuses(hosts, run, echo):
     assert daemon.cli("status", "TLSRoute/nope", check=False).returncode == 1
 
 
+def test_status_is_narrowed_to_a_namespace(hosts, run):
+    del hosts
+    daemon = run(objects(GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"),
+                         (ROUTE % ("r", "b.example.com", "{name: s, port: 443}")).replace(
+                             "{name: r}", "{name: r, namespace: apps}").replace("{name: gateway}",
+                                                                               "{name: gateway, namespace: default}")))
+    assert [i["metadata"]["namespace"] for i in daemon.json("status", "tlsroute/r")["items"]] == ["default", "apps"]
+    only, = daemon.json("status", "tlsroute/r", "-n", "apps")["items"]
+    assert only["status"]["parents"][0]["conditions"][0]["reason"] == "NotAllowedByListeners"
+    assert daemon.cli("status", "gateway", "-n", "apps", check=False).returncode == 1
+
+
 def test_weights_and_an_invalid_reference_share_the_connections(hosts, run, echo):
     one = echo(2, "one")
     daemon = run(objects(GATEWAY, ROUTE % ("r", "app.example.com",

@@ -42,6 +42,8 @@ enum cli_opt {
 	OPT_CLIENT,
 	OPT_ALL,
 	OPT_WATCH,
+	OPT_OUTPUT,
+	OPT_NAMESPACE,
 	OPT_N,
 };
 
@@ -62,6 +64,9 @@ enum cli_words {
 	WORDS_CONN,
 	WORDS_BALANCE,
 	WORDS_FILE,
+	WORDS_OUTPUT,
+	WORDS_OBJECT,
+	WORDS_NAMESPACE,
 };
 
 /* An option as one command takes it. Lists end with OPT_NONE. */
@@ -138,6 +143,8 @@ int cli_error(const struct cli *cli, const json_t *problems, const char *fmt, ..
 void cli_problems(const json_t *problems, FILE *out);
 /* Print @value on stdout as -j or -p asks. CLI_DONE, or CLI_FAILED if stdout does not take it. */
 int cli_json(const struct cli *cli, const json_t *value);
+/* The same as YAML (output_yaml.c). */
+int cli_yaml(const struct cli *cli, const json_t *value);
 /* Words on stderr, but not with -j. */
 void cli_note(const struct cli *cli, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Everything is on its way: CLI_DONE, or CLI_FAILED if stdout did not take it. */

@@ -6,6 +6,8 @@
  */
 #include "cli/cli.h"
 
+#include <ctype.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/instance.h"
@@ -50,6 +52,30 @@ static void offer_names(const char *prefix, const char *instance, const char *op
 	json_decref(answer);
 }
 
+/* Kubernetes objects as KIND/NAME, or the namespaces that they are in. */
+static void offer_kubernetes(const char *prefix, const char *instance, bool is_namespace)
+{
+	const json_t *object;
+	json_t *answer;
+	size_t i;
+
+	if (cli_ask(instance, json_pack("{s:s}", "op", "status"), ASK_TIMEOUT_S, &answer))
+		return;
+	json_array_foreach (json_object_get(answer, "objects"), i, object) {
+		const json_t *meta = json_object_get(object, "metadata");
+		char *word = text_format("%s/%s", cli_str(object, "kind"), cli_str(meta, "name"));
+
+		for (char *c = word; *c; c++)
+			*c = (char)tolower((unsigned char)*c);
+		if (!is_namespace)
+			offer(prefix, "", word);
+		else if (*cli_str(meta, "namespace"))
+			offer(prefix, "", cli_str(meta, "namespace"));
+		free(word);
+	}
+	json_decref(answer);
+}
+
 static void offer_words(const char *prefix, const char *instance, enum cli_words words)
 {
 	switch (words) {
@@ -71,6 +97,22 @@ static void offer_words(const char *prefix, const char *instance, enum cli_words
 		offer(prefix, "", "weighted");
 		offer(prefix, "", "least_conn");
 		offer(prefix, "", "source");
+		break;
+	case WORDS_OUTPUT:
+		offer(prefix, "", "table");
+		offer(prefix, "", "json");
+		offer(prefix, "", "yaml");
+		break;
+	case WORDS_OBJECT:
+		if (!strchr(prefix, '/')) {
+			offer(prefix, "", "gatewayclass");
+			offer(prefix, "", "gateway");
+			offer(prefix, "", "tlsroute");
+		}
+		offer_kubernetes(prefix, instance, false);
+		break;
+	case WORDS_NAMESPACE:
+		offer_kubernetes(prefix, instance, true);
 		break;
 	case WORDS_FILE:
 		/* The shell's own business. */

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 static void daemon_print(const json_t *status)
 {
@@ -87,8 +88,10 @@ static void objects_print(const json_t *objects)
 	table_print(table, stdout);
 }
 
+enum format { FORMAT_TABLE, FORMAT_JSON, FORMAT_YAML, FORMATS };
+
 /* A Kubernetes List; what the daemon says of itself stands beside its items. */
-static int list_print(struct cli *cli, const json_t *answer)
+static int list_print(struct cli *cli, const json_t *answer, enum format format)
 {
 	json_t *list = text_need(
 		json_pack("{s:s, s:s, s:[]}", "apiVersion", "v1", "kind", "List", "items"));
@@ -97,45 +100,86 @@ static int list_print(struct cli *cli, const json_t *answer)
 	json_array_extend(json_object_get(list, "items"), json_object_get(answer, "objects"));
 	if (!cli->n_args)
 		json_object_update(list, json_object_get(answer, "status"));
-	code = cli_json(cli, list);
+	code = format == FORMAT_YAML ? cli_yaml(cli, list) : cli_json(cli, list);
 	json_decref(list);
 	return code;
 }
 
 /* ---------------------------------------------------------------------------------------------- */
 
-/* KIND or KIND/NAME, as kubectl takes it. */
-static json_t *request_of(const struct cli *cli)
+static int read_format(struct cli *cli, enum format *ret_format)
 {
-	json_t *request = text_need(json_pack("{s:s}", "op", "status"));
-	const char *slash;
+	static const char *const words[] = {"table", "json", "yaml", NULL};
+	const char *asked = cli->options[OPT_OUTPUT];
 
-	if (!cli->n_args)
-		return request;
-	slash = strchr(cli->args[0], '/');
-	if (slash)
-		json_object_set_new(request, "name", json_string(slash + 1));
-	json_object_set_new(request, "kind",
-			    slash ? json_stringn(cli->args[0], (size_t)(slash - cli->args[0]))
-				  : json_string(cli->args[0]));
-	return request;
+	*ret_format = cli->is_json ? FORMAT_JSON : FORMAT_TABLE;
+	if (!asked)
+		return CLI_DONE;
+	for (enum format format = 0; format < FORMATS; format++) {
+		if (strcmp(asked, words[format]) != 0)
+			continue;
+		if (cli->is_json && format != FORMAT_JSON)
+			return cli_usage(cli, "-j asks for JSON, --output for %s", asked);
+		cli->is_json = format == FORMAT_JSON;
+		*ret_format = format;
+		return CLI_DONE;
+	}
+	return cli_usage(cli, "--output: '%s' is not table, json or yaml%s", asked,
+			 cli_did_you_mean(asked, words));
+}
+
+/* KIND or KIND/NAME, with the names that kubectl takes for a kind. */
+static int read_object(const struct cli *cli, const char **ret_kind, const char **ret_name)
+{
+	static const char *const kinds[][4] = {
+		{"gatewayclass", "gatewayclasses", "gc", "GatewayClass"},
+		{"gateway", "gateways", "gtw", "Gateway"},
+		{"tlsroute", "tlsroutes", "", "TLSRoute"},
+	};
+	static const char *const words[] = {"gatewayclass", "gateway", "tlsroute", NULL};
+	const char *asked = cli->args[0];
+	size_t len = strcspn(asked, "/");
+	char kind[32];
+
+	snprintf(kind, sizeof(kind), "%.*s", (int)len, asked);
+	for (size_t i = 0; *kind && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		for (size_t k = 0; k < 3; k++)
+			if (!strcasecmp(kind, kinds[i][k]))
+				*ret_kind = kinds[i][3];
+	if (!*ret_kind)
+		return cli_usage(cli, "KIND: '%s' is not gatewayclass, gateway or tlsroute%s", kind,
+				 cli_did_you_mean(kind, words));
+	if (asked[len] && !asked[len + 1])
+		return cli_usage(cli, "'%s' names no %s: leave the '/' out for all of them", asked,
+				 *ret_kind);
+	*ret_name = asked[len] ? asked + len + 1 : NULL;
+	return CLI_DONE;
 }
 
 int status_show(struct cli *cli)
 {
+	const char *kind = NULL, *name = NULL, *ns = cli->options[OPT_NAMESPACE];
 	const json_t *objects;
+	enum format format;
 	json_t *answer;
 	int code;
 
-	code = cli_request(cli, request_of(cli), &answer);
+	code = read_format(cli, &format);
+	if (code == CLI_DONE && cli->n_args)
+		code = read_object(cli, &kind, &name);
+	if (code == CLI_DONE)
+		code = cli_request(cli,
+				   json_pack("{s:s, s:s*, s:s*, s:s*}", "op", "status", "kind",
+					     kind, "name", name, "namespace", ns),
+				   &answer);
 	if (code != CLI_DONE)
 		return code;
 	objects = json_object_get(answer, "objects");
 	if (cli->n_args && !json_array_size(objects)) {
-		fprintf(stderr, "error: no object of ours is %s\n", cli->args[0]);
-		code = CLI_FAILED;
-	} else if (cli->is_json) {
-		code = list_print(cli, answer);
+		code = cli_error(cli, NULL, "no object of ours is %s%s%s", cli->args[0],
+				 ns ? " in namespace " : "", ns ? ns : "");
+	} else if (format != FORMAT_TABLE) {
+		code = list_print(cli, answer, format);
 	} else {
 		if (!cli->n_args)
 			daemon_print(json_object_get(answer, "status"));

@@ -29,6 +29,8 @@ const struct cli_option cli_options[OPT_N] = {
 	[OPT_CLIENT]   = { "client",   0,   true },
 	[OPT_ALL]      = { "all",      0,   false },
 	[OPT_WATCH]    = { "watch",    0,   false },
+	[OPT_OUTPUT]   = { "output",   'o', true },
+	[OPT_NAMESPACE] = { "namespace", 'n', true },
 };
 
 const struct cli_use cli_common[] = {
@@ -97,6 +99,12 @@ static const struct cli_use conn_kill_uses[] = {
 	{ OPT_NONE,     NULL,      NULL, WORDS_NONE },
 };
 
+static const struct cli_use status_uses[] = {
+	{ OPT_OUTPUT,    "FORMAT", "table (default), json (as -j) or yaml", WORDS_OUTPUT },
+	{ OPT_NAMESPACE, "NAME",   "objects of this namespace (default: of all)", WORDS_NAMESPACE },
+	{ OPT_NONE,      NULL,     NULL, WORDS_NONE },
+};
+
 static const struct cli_use stats_uses[] = {
 	{ OPT_WATCH, NULL, "again every SECONDS (1..3600, default 1), with rates, until Ctrl-C",
 	  WORDS_NONE },
@@ -155,8 +163,11 @@ const struct cli_command cli_commands[] = {
 	  "find the mistakes in a configuration",
 	  "Needs neither a daemon nor root. Exit status 1 if there is an error.",
 	  check_uses, check_run },
-	{ "status", NULL, "[KIND[/NAME]]", 0, 1, WORDS_NONE, WORDS_NONE,
-	  "show what the daemon is and holds", "", no_uses, status_show },
+	{ "status", NULL, "[KIND[/NAME]]", 0, 1, WORDS_OBJECT, WORDS_NONE,
+	  "show what the daemon is and holds",
+	  "With KIND (gateway, gatewayclass, tlsroute), the conditions of these Kubernetes objects\n"
+	  "alone. JSON and YAML are a Kubernetes List, also where it holds one object.",
+	  status_uses, status_show },
 	{ "doctor", NULL, "", 0, 0, WORDS_NONE, WORDS_NONE,
 	  "examine this machine: what works, what does not, what helps",
 	  "Works with and without a daemon. Exit status 1 if something fails.",

@@ -165,14 +165,25 @@ static json_t *paths(const struct api *api)
 	return words;
 }
 
-/* Kubernetes objects with their statuses. */
+/* Kubernetes objects with their statuses. A kind without namespaces is of every namespace. */
 static json_t *objects(const struct api *api, const json_t *request)
 {
 	const struct config *config = router_config(api->router);
+	const char *wanted = api_text(request, "namespace"), *ns;
+	json_t *array;
+	size_t i;
 
-	return config->gateway ? gateway_status(config->gateway, api_text(request, "kind"),
-						api_text(request, "name"))
-			       : json_array();
+	if (!config->gateway)
+		return json_array();
+	array = gateway_status(config->gateway, api_text(request, "kind"),
+			       api_text(request, "name"));
+	for (i = json_array_size(array); wanted && i-- > 0;) {
+		ns = json_string_value(json_object_get(
+			json_object_get(json_array_get(array, i), "metadata"), "namespace"));
+		if (ns && strcmp(ns, wanted) != 0)
+			json_array_remove(array, i);
+	}
+	return array;
 }
 
 static json_int_t n_skipped(const struct api *api)
@@ -249,11 +260,11 @@ static json_t *check_arguments(const char *op, const json_t *request)
 		const char *key;
 		json_type type;
 	} arguments[] = {
-		{"name", JSON_STRING},	  {"listener", JSON_STRING}, {"balance", JSON_STRING},
-		{"address", JSON_STRING}, {"id", JSON_STRING},	     {"route", JSON_STRING},
-		{"backend", JSON_STRING}, {"client", JSON_STRING},   {"src", JSON_STRING},
-		{"tries", JSON_INTEGER},  {"port", JSON_INTEGER},    {"files", JSON_ARRAY},
-		{"backends", JSON_ARRAY},
+		{"name", JSON_STRING},	  {"listener", JSON_STRING},  {"balance", JSON_STRING},
+		{"address", JSON_STRING}, {"id", JSON_STRING},	      {"route", JSON_STRING},
+		{"backend", JSON_STRING}, {"client", JSON_STRING},    {"src", JSON_STRING},
+		{"kind", JSON_STRING},	  {"namespace", JSON_STRING}, {"tries", JSON_INTEGER},
+		{"port", JSON_INTEGER},	  {"files", JSON_ARRAY},      {"backends", JSON_ARRAY},
 	};
 	json_t *answer = NULL;
 

@@ -25,12 +25,8 @@
  * conn.show       id?, route?, backend?, listener?, client?      {"connections": [CONN]}
  * conn.kill       the same, or all: true                         {"killed": N}
  * stats                                                          {"stats": STATS}
- * status                                                         {"status": {"version", "pid",
- *                                                                  "instance", "uptime_s",
- *                                                                  "config", "workers",
- *                                                                  "connections", "pipes",
- *                                                                  "bytes", "paths": [S],
- *                                                                  "max_connections"}}
+ * status          kind?, name?, namespace? (of the objects)      {"status": DAEMON, "objects":
+ *                                                                  [OBJECT], "skipped": N}
  * down                                                           {"down": true}, then the daemon
  *                                                                  removes every pin and exits
  *
@@ -53,6 +49,10 @@
  *           {"accepted", "waiting", "connections", "active", "bytes_to_backend", "bytes_to_client",
  *           "connect_failures", "refused", "refusals": {reason: N}}, "routes": [{"name", "owner",
  *           ...COUNTS}], "backends": [{"address", ...COUNTS}]}
+ * DAEMON    {"version", "pid", "instance", "uptime_s", "config", "workers", "connections", "pipes",
+ *           "bytes", "paths": [S], "max_connections"}
+ * OBJECT    a GatewayClass, Gateway or TLSRoute as Kubernetes shows it: {"apiVersion", "kind",
+ *           "metadata": {"name", "namespace"?, "generation"}, "status"}
  * EXPLAIN   {"bind": "*:443", "listener": S, "name": S|null, "matched": S|null ("*.example.com"),
  *           "match": "exact"|"wildcard"|"default"|"fallback"|null, "route": S|null,
  *           "reason": "ok" or a refusal's word, "reason_text": S, "backend": S|null (the next
