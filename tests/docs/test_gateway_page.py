@@ -30,5 +30,6 @@ def test_commands_of_the_page_work(tmp_path):
                           timeout=60, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stdout + done.stderr
     for said in ("hello from pod", "CN = app.example.com", "refused", "TLSRoute  default/tls-secure-app-route", "kind: List\n",
+                 "the only TLSRoute that has the name here", "no TLSRoute that is attached here has the name",
                  '"Accepted"', "next goes to  127.0.0.1:8443"):
         assert said in done.stdout, f"{said!r} is not in\n{done.stdout}{done.stderr}"

@@ -77,6 +77,37 @@ def test_status_is_narrowed_to_a_namespace(hosts, run):
     assert daemon.cli("status", "gateway", "-n", "apps", check=False).returncode == 1
 
 
+def test_explain_names_the_objects_that_decide_and_the_one_in_the_way(hosts, run, echo):
+    one = echo(2, "one")
+    app, other = "{name: s, port: 443}", "{name: s, namespace: other, port: 443}"
+    bad = """
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: web}
+spec:
+  gatewayClassName: any
+  listeners:
+  - {name: plain, port: 8443, protocol: HTTP}
+"""
+    daemon = run(objects(GATEWAY, bad, ROUTE % ("exact", "app.example.com", app), ROUTE % ("wild", '"*.example.com"', other),
+                         service("s", one.address, one.port)))
+    said, = daemon.json("route", "explain", "app.example.com")
+    why = said["gateway"]
+    assert (said["backend"], why["listener"]["gateway"], why["route"]["name"], why["route"]["by"]) == (
+        f"{one.address}:{one.port}", "gateway", "exact", "specificity")
+    assert [(r["name"], r["by"]) for r in why["lost"]] == [("wild", "specificity")]
+    assert why["services"] == [{"kind": "Service", "namespace": "default", "name": "s", "port": 443, "weight": 1,
+                                "share": 100.0, "endpoints": [f"{one.address}:{one.port}"], "text": None}]
+    assert backend_of(hosts.client, ROUTER4, hello("b.example.com")) == "rst"
+    shown = daemon.cli("route", "explain", "b.example.com").stdout
+    for part in ("refused: no_backend", "TLSRoute      default/wild (*.example.com)", "other/s:443",
+                 "in the way    TLSRoute default/wild: ResolvedRefs=False/RefNotPermitted: "):
+        assert part in shown, shown
+    done = daemon.cli("route", "explain", "app.example.com", "--port", "8443", check=False)
+    assert done.returncode == 1 and "no listener on this port" in done.stderr
+    assert "Gateway default/web, listener plain: Accepted=False/UnsupportedProtocol" in done.stderr
+
+
 def test_weights_and_an_invalid_reference_share_the_connections(hosts, run, echo):
     one = echo(2, "one")
     daemon = run(objects(GATEWAY, ROUTE % ("r", "app.example.com",

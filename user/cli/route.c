@@ -266,6 +266,68 @@ static void shares_print(const json_t *backends)
 	table_print(table, stdout);
 }
 
+/* "default/app (*.example.com): the only TLSRoute ..." */
+static void attached_print(const char *head, const json_t *attached)
+{
+	char *text = text_format("%s/%s (%s): %s", cli_str(attached, "namespace"),
+				 cli_str(attached, "name"), cli_str(attached, "hostname"),
+				 cli_str(attached, "text"));
+
+	field(head, text);
+	free(text);
+}
+
+static void services_print(const json_t *services)
+{
+	struct table *table = table_new("  SERVICE|>WEIGHT|>SHARE|ENDPOINTS|STATE");
+	const json_t *service;
+	size_t i;
+
+	json_array_foreach (services, i, service) {
+		char *endpoints = cli_join(json_object_get(service, "endpoints"), CELL_BACKENDS);
+
+		table_cell(table, "  %s/%s:%lld", cli_str(service, "namespace"),
+			   cli_str(service, "name"), cli_int(service, "port"));
+		table_cell(table, "%lld", cli_int(service, "weight"));
+		table_cell(table, "%.1f%%", json_number_value(json_object_get(service, "share")));
+		table_cell(table, "%s", endpoints);
+		table_cell(table, "%s",
+			   *cli_str(service, "text") ? cli_str(service, "text") : "in use");
+		free(endpoints);
+	}
+	table_print(table, stdout);
+}
+
+/* Why, in the terms of the Gateway API. */
+static void gateway_print(const json_t *gateway)
+{
+	const json_t *listener = json_object_get(gateway, "listener");
+	const json_t *route = json_object_get(gateway, "route");
+	const json_t *services = json_object_get(gateway, "services"), *one;
+	const char *hostname = cli_str(listener, "hostname");
+	size_t i;
+
+	if (json_is_object(listener)) {
+		char *text =
+			text_format("%s/%s, listener %s (%s%s): %s", cli_str(listener, "namespace"),
+				    cli_str(listener, "gateway"), cli_str(listener, "name"),
+				    *hostname ? hostname : "all names",
+				    cli_true(listener, "terminated") ? ", terminated" : "",
+				    cli_str(listener, "text"));
+
+		field("Gateway", text);
+		free(text);
+	}
+	if (json_is_object(route))
+		attached_print("TLSRoute", route);
+	json_array_foreach (json_object_get(gateway, "lost"), i, one)
+		attached_print("not", one);
+	json_array_foreach (json_object_get(gateway, "obstacles"), i, one)
+		field("in the way", cli_str(one, "text"));
+	if (json_array_size(services))
+		services_print(services);
+}
+
 static void explain_print(const json_t *explain)
 {
 	const json_t *backends = json_object_get(explain, "backends");
@@ -294,6 +356,7 @@ static void explain_print(const json_t *explain)
 	field("balance", cli_str(explain, "balance"));
 	if (json_array_size(backends))
 		shares_print(backends);
+	gateway_print(json_object_get(explain, "gateway"));
 	free(decision);
 	free(matched);
 	free(bind);

@@ -58,7 +58,16 @@
  *           "reason": "ok" or a refusal's word, "reason_text": S, "backend": S|null (the next
  *           connection's), "backends": [{"address", "weight", "share": percent, "drained"}],
  *           "balance": S|null, "timeouts": {..}, "on_refuse": S, "tried": [S] (patterns looked up,
- *           in order)}
+ *           in order), "gateway": GATEWAY|null (no Kubernetes object has to do with it)}
+ * GATEWAY   {"listener": {"namespace", "gateway", "name", "hostname": S|null, "terminated": bool,
+ *           "text"}|null (the name belongs to none of a Gateway), "route": ATTACHED|null (that has
+ *           the name), "lost": [ATTACHED] (that do not have it), "services": [{"kind", "namespace",
+ *           "name", "port", "weight", "share": percent, "endpoints": [S], "text": S|null}],
+ *           "obstacles": [{"kind", "namespace", "name", "part": S|null, "type": S|null, "status",
+ *           "reason", "message", "text" (all of it)}]}; at most 100 of a list
+ * ATTACHED  {"namespace", "name", "hostname": S|null, "by": "only", "specificity", "age", "name";
+ *           of those that lost also "owner" (another route than a TLSRoute has it), "listener"
+ *           (the name is another listener's), "elsewhere" (other ports), "left_out", "text"}
  */
 /* clang-format on */
 #ifndef THRUWAY_CONTROL_H

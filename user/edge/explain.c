@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/reason.h"
 #include "edge/show.h"
+#include "model/gateway.h"
 #include "thruway/name.h"
 
 static int read_alpn(const json_t *list, struct tw_decide *q)
@@ -105,6 +106,22 @@ static json_t *patterns(const struct tw_decide *q)
 	return array;
 }
 
+/* Why, where Kubernetes objects have to do with it. */
+static json_t *explain_gateway(struct router *router, const struct tables_bind *bind,
+			       const struct tw_decide *q, const struct tw_listener *listener,
+			       const struct tw_route *route)
+{
+	const struct gateway_decision decision = {
+		.name = q->ask == TW_ASK_NAME ? q->name : NULL,
+		.addr = bind->key.addr,
+		.port = bind->key.port,
+		.listener = listener ? listener->name : NULL,
+		.route = route ? route->name : NULL,
+	};
+
+	return gateway_explain(router_config(router), &decision);
+}
+
 static json_t *explain_bind(struct router *router, const struct tables_bind *bind,
 			    struct tw_decide *q)
 {
@@ -117,18 +134,46 @@ static json_t *explain_bind(struct router *router, const struct tables_bind *bin
 		return NULL;
 	listener = tables_listener(tables, q->listener);
 	route = q->route ? tables_route(tables, q->route) : NULL;
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:o}",
-			 "bind", show_bind_address(bind->key.addr, bind->key.port), "listener",
-			 show_text(listener ? listener->name : NULL), "name",
-			 show_text(q->ask == TW_ASK_NAME ? q->name : NULL), "matched",
-			 show_text(q->matched_len ? q->matched.name : NULL), "match",
-			 show_text(match_kind(q)), "route", show_text(route ? route->name : NULL),
-			 "reason", reason_word(q->reason), "reason_text", reason_text(q->reason),
-			 "backend", show_text(q->backend ? q->address.text : NULL), "backends",
-			 shares(router, route), "balance",
-			 show_text(route ? show_balance_word(route->balance) : NULL), "timeouts",
-			 show_timeouts(&q->timeouts), "on_refuse",
-			 show_on_refuse_word(q->on_refuse), "tried", patterns(q));
+	return json_pack(
+		"{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:o, s:o}",
+		"bind", show_bind_address(bind->key.addr, bind->key.port), "listener",
+		show_text(listener ? listener->name : NULL), "name",
+		show_text(q->ask == TW_ASK_NAME ? q->name : NULL), "matched",
+		show_text(q->matched_len ? q->matched.name : NULL), "match",
+		show_text(match_kind(q)), "route", show_text(route ? route->name : NULL), "reason",
+		reason_word(q->reason), "reason_text", reason_text(q->reason), "backend",
+		show_text(q->backend ? q->address.text : NULL), "backends", shares(router, route),
+		"balance", show_text(route ? show_balance_word(route->balance) : NULL), "timeouts",
+		show_timeouts(&q->timeouts), "on_refuse", show_on_refuse_word(q->on_refuse),
+		"tried", patterns(q), "gateway", explain_gateway(router, bind, q, listener, route));
+}
+
+/* No bind is there to be asked: what keeps Gateways from having one goes along as problems. */
+static json_t *explain_no_bind(struct router *router, const json_t *request, const uint8_t *ip,
+			       const char *error)
+{
+	json_t *answer = json_pack("{s:s, s:[]}", "error", error, "problems");
+	json_t *wrong, *why, *obstacle;
+	struct tw_decide q = {};
+	struct gateway_decision decision = {
+		.name = q.name,
+		.addr = ip,
+		.port = htons((uint16_t)json_integer_value(json_object_get(request, "port"))),
+	};
+	size_t i;
+
+	wrong = read_question(request, &q);
+	json_decref(wrong);
+	if (wrong || q.ask != TW_ASK_NAME)
+		return answer;
+	why = gateway_explain(router_config(router), &decision);
+	json_array_foreach (json_object_get(why, "obstacles"), i, obstacle)
+		json_array_append_new(json_object_get(answer, "problems"),
+				      json_pack("{s:n, s:i, s:i, s:s, s:O}", "file", "line", 0,
+						"column", 0, "severity", "error", "text",
+						json_object_get(obstacle, "text")));
+	json_decref(why);
+	return answer;
 }
 
 json_t *explain_request(struct router *router, const json_t *request)
@@ -162,8 +207,8 @@ json_t *explain_request(struct router *router, const json_t *request)
 	}
 	if (!json_array_size(array)) {
 		json_decref(array);
-		return json_pack("{s:s}", "error",
-				 n ? "no listener on this port and address" : "no listeners");
+		return explain_no_bind(router, request, address ? ip : NULL,
+				       n ? "no listener on this port and address" : "no listeners");
 	}
 	return json_pack("{s:o}", "explain", array);
 }

@@ -53,4 +53,19 @@ int gateway_resolve(struct gateway *gateway, struct config *config);
  */
 json_t *gateway_status(const struct gateway *gateway, const char *kind, const char *name);
 
+/* What was decided about a server name. All lent. */
+struct gateway_decision {
+	const char *name;     /* NULL = the client sent none */
+	const uint8_t *addr;  /* 16 bytes, and the port: the bind, or */
+	__be16 port;	      /* what was asked for and is none; NULL and 0 = any */
+	const char *listener; /* by its name in the configuration; NULL = none */
+	const char *route;    /* likewise; NULL = refused without one */
+};
+
+/*
+ * Why that is so, in the Gateway API's terms: a GATEWAY of edge/control.h, or null where no object
+ * has to do with it. NULL: no memory.
+ */
+json_t *gateway_explain(const struct config *config, const struct gateway_decision *decision);
+
 #endif

@@ -1,0 +1,541 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Why a name is served as it is, in words of the Gateway API: which Gateway's listener it belongs
+ * to, which TLSRoute has it and by which rule, which ones lost, which Services share it; or which
+ * object's condition stands in the way. What was decided is given: the table's answer is explained,
+ * not made again.
+ */
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/addr.h"
+#include "model/gateway_parts.h"
+#include "model/table.h"
+
+/* Of a list in the answer, as many are named. */
+#define NAMED_MAX 100
+
+/* By which rule one route has a name before another: each counts where those before it do not. */
+enum rule { BY_BEING_ALONE, BY_SPECIFICITY, BY_AGE, BY_NAME, BY_OWNER, LEFT_OUT };
+
+static const char *const rule_words[] = {"only", "specificity", "age", "name", "owner", "left_out"};
+
+struct explaining {
+	const struct config *config;
+	const struct gateway *gw;
+	const struct gateway_decision *d;
+	/* The listener that the name belongs to; NULL = it is none of a Gateway. */
+	const struct gw_object *gateway;
+	const struct gw_listener *listener;
+	/* The TLSRoute that has it, and its hostname; NULL = none has. */
+	const struct gw_object *route;
+	const struct config_route *made;
+	const char *hostname;
+	enum rule rule; /* by which it has the name */
+	json_t *lost, *obstacles;
+};
+
+static json_t *text_or_null(const char *text)
+{
+	return text ? json_string(text) : json_null();
+}
+
+/* --- names ----------------------------------------------------------------------------------- */
+
+static bool covers(const char *hostname, const char *name)
+{
+	return !hostname || table_covers(hostname, name);
+}
+
+/* The most specific of @hostnames that covers @name; NULL = none does. */
+static const char *best_of(char *const *hostnames, size_t n, const char *name)
+{
+	const char *best = NULL;
+
+	for (size_t i = 0; i < n; i++)
+		if (table_covers(hostnames[i], name) &&
+		    (!best || table_rank(hostnames[i]) > table_rank(best)))
+			best = hostnames[i];
+	return best;
+}
+
+/* The object that @made was made of; NULL = it is no TLSRoute's. */
+static const struct gw_object *object_of(const struct explaining *e,
+					 const struct config_route *made)
+{
+	const char *slash = made->yields_names ? strchr(made->name, '/') : NULL;
+	char ns[64];
+
+	if (!slash || (size_t)(slash - made->name) >= sizeof(ns))
+		return NULL;
+	memcpy(ns, made->name, (size_t)(slash - made->name));
+	ns[slash - made->name] = '\0';
+	return gw_find(e->gw, GW_ROUTE, ns, slash + 1);
+}
+
+/* --- the listener ---------------------------------------------------------------------------- */
+
+static bool has_bind(const struct config_listener *l, const struct gateway_decision *d)
+{
+	return d->addr && l->port == d->port && !memcmp(l->addr, d->addr, sizeof(l->addr));
+}
+
+static const struct config_listener *find_made(const struct explaining *e, const char *name)
+{
+	for (size_t i = 0; i < e->config->n_listeners; i++)
+		if (!strcmp(e->config->listeners[i].name, name))
+			return &e->config->listeners[i];
+	return NULL;
+}
+
+static bool is_same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+static bool is_same_place(const struct config_pos *a, const struct config_pos *b)
+{
+	return a->line == b->line && a->column == b->column && is_same_text(a->file, b->file);
+}
+
+/* The Gateway's listener that @made was made of: within one Gateway, port and name tell it. */
+static void find_listener(struct explaining *e, const struct config_listener *made)
+{
+	for (size_t i = 0; i < e->gw->n && !e->listener; i++) {
+		const struct gw_object *o = e->gw->objects[i];
+
+		if (o->kind != GW_GATEWAY || !o->is_ours || !is_same_place(&o->pos, &made->pos))
+			continue;
+		for (size_t k = 0; k < o->n_listeners; k++) {
+			const struct gw_listener *l = &o->listeners[k];
+
+			if (!l->is_accepted || l->port != ntohs(made->port) ||
+			    !is_same_text(l->hostname, made->hostname))
+				continue;
+			e->gateway = o;
+			e->listener = l;
+		}
+	}
+}
+
+static bool is_terminated(const struct gw_listener *l)
+{
+	return l->protocol == GW_HTTPS || (l->protocol == GW_TLS && !l->is_passthrough);
+}
+
+static json_t *explain_listener(const struct explaining *e)
+{
+	size_t n = 0;
+	json_t *text;
+
+	if (!e->listener)
+		return json_null();
+	for (size_t i = 0; i < e->config->n_listeners; i++) {
+		const struct config_listener *l = &e->config->listeners[i];
+
+		n += has_bind(l, e->d) && covers(l->hostname, e->d->name);
+	}
+	text = n > 1 ? json_sprintf("the most specific of the %zu listeners here that cover the "
+				    "name",
+				    n)
+		     : json_string("the only listener here that covers the name");
+	return json_pack("{s:s, s:s, s:s, s:o, s:b, s:o}", "namespace", e->gateway->ns, "gateway",
+			 e->gateway->name, "name", e->listener->name, "hostname",
+			 text_or_null(e->listener->hostname), "terminated",
+			 is_terminated(e->listener), "text", text);
+}
+
+/* --- which route has the name ---------------------------------------------------------------- */
+
+enum place { ELSEWHERE, ON_ANOTHER_LISTENER, ON_THE_LISTENER };
+
+static enum place place_of(const struct explaining *e, const struct config_route *made)
+{
+	const struct config_listener *l;
+	enum place place = ELSEWHERE;
+
+	for (size_t i = 0; i < made->n_listeners; i++) {
+		if (e->listener && !strcmp(made->listeners[i], e->d->listener))
+			return ON_THE_LISTENER;
+		l = find_made(e, made->listeners[i]);
+		if (l && has_bind(l, e->d) && covers(l->hostname, e->d->name))
+			place = ON_ANOTHER_LISTENER;
+	}
+	return place;
+}
+
+static void find_route(struct explaining *e)
+{
+	for (size_t i = 0; e->d->route && i < e->config->n_routes && !e->route; i++) {
+		const struct config_route *made = &e->config->routes[i];
+
+		if (strcmp(made->name, e->d->route) != 0)
+			continue;
+		e->route = object_of(e, made);
+		e->made = made;
+		e->hostname = best_of(made->hostnames, made->n_hostnames, e->d->name);
+	}
+}
+
+static const char *time_text(const struct gw_object *o, char dst[32])
+{
+	time_t seconds = (time_t)(o->created_ns / 1000000000);
+	struct tm tm;
+
+	if (!o->has_created || !gmtime_r(&seconds, &tm) || !strftime(dst, 32, "%FT%TZ", &tm))
+		return "no creationTimestamp";
+	return dst;
+}
+
+/* By which rule @loser does not have the name; LEFT_OUT: by the rules it would. */
+static enum rule rule_between(const struct explaining *e, const struct gw_object *loser,
+			      const char *hostname)
+{
+	const struct gw_object *winner = e->route;
+	int by;
+
+	if (!winner)
+		return e->d->route ? BY_OWNER : LEFT_OUT;
+	if (table_rank(e->hostname) != table_rank(hostname))
+		return table_rank(e->hostname) > table_rank(hostname) ? BY_SPECIFICITY : LEFT_OUT;
+	if (winner->has_created != loser->has_created)
+		return winner->has_created ? BY_AGE : LEFT_OUT;
+	if (winner->has_created && winner->created_ns != loser->created_ns)
+		return winner->created_ns < loser->created_ns ? BY_AGE : LEFT_OUT;
+	by = strcmp(winner->ns, loser->ns);
+	if (!by)
+		by = strcmp(winner->name, loser->name);
+	return by < 0 ? BY_NAME : LEFT_OUT;
+}
+
+static json_t *why_lost(const struct explaining *e, const struct gw_object *loser, enum rule rule)
+{
+	char time[32], other[32];
+
+	switch (rule) {
+	case BY_SPECIFICITY:
+		return json_string("its hostname is less specific");
+	case BY_AGE:
+		return json_sprintf("it is younger (%s; the other: %s)", time_text(loser, time),
+				    time_text(e->route, other));
+	case BY_NAME:
+		return json_string("it is as old, and comes later by namespace and name");
+	case BY_OWNER:
+		return json_sprintf("route %s, which is no TLSRoute's, has the name", e->d->route);
+	default:
+		return json_string("it is not in the table: the daemon's log says why");
+	}
+}
+
+static void add_lost(struct explaining *e, const struct gw_object *o, const char *hostname,
+		     const char *by, json_t *text)
+{
+	json_t *one = json_pack("{s:s, s:s, s:s, s:s, s:o}", "namespace", o->ns, "name", o->name,
+				"hostname", hostname, "by", by, "text", text);
+
+	if (json_array_size(e->lost) < NAMED_MAX)
+		json_array_append_new(e->lost, one);
+	else
+		json_decref(one);
+}
+
+/* The attached routes that have the name among theirs, and did not get it. */
+static void explain_lost(struct explaining *e)
+{
+	for (size_t i = 0; i < e->config->n_routes; i++) {
+		const struct config_route *made = &e->config->routes[i];
+		const char *hostname = best_of(made->hostnames, made->n_hostnames, e->d->name);
+		const struct gw_object *o = hostname ? object_of(e, made) : NULL;
+		enum place place = o ? place_of(e, made) : ELSEWHERE;
+		enum rule rule;
+
+		if (!o || o == e->route)
+			continue;
+		if (place == ON_ANOTHER_LISTENER)
+			add_lost(e, o, hostname, "listener",
+				 json_string("the name belongs to another listener than its own"));
+		if (place == ELSEWHERE && !e->d->route)
+			add_lost(e, o, hostname, "elsewhere",
+				 json_string("it is attached at other ports or addresses"));
+		if (place != ON_THE_LISTENER)
+			continue;
+		rule = rule_between(e, o, hostname);
+		if (rule > e->rule && rule < BY_OWNER)
+			e->rule = rule;
+		add_lost(e, o, hostname, rule_words[rule], why_lost(e, o, rule));
+	}
+}
+
+static json_t *explain_route(const struct explaining *e)
+{
+	static const char *const texts[] = {
+		"the only TLSRoute that has the name here",
+		"its hostname is more specific than the others'",
+		"it is the oldest of those whose hostname is as specific",
+		"it comes first by namespace and name of those as specific and as old",
+	};
+
+	if (!e->route)
+		return json_null();
+	return json_pack("{s:s, s:s, s:o, s:s, s:s}", "namespace", e->route->ns, "name",
+			 e->route->name, "hostname", text_or_null(e->hostname), "by",
+			 rule_words[e->rule], "text", texts[e->rule]);
+}
+
+/* --- Services -------------------------------------------------------------------------------- */
+
+static double weight_of_all(const struct config_route *made)
+{
+	double sum = 0;
+
+	for (size_t i = 0; i < made->n_backends; i++)
+		sum += made->backends[i].weight;
+	return sum;
+}
+
+/*
+ * The endpoints of the table stand in the order of the Services, and each Service's have its share
+ * of the weight among them: those in the middle of which lies between @from and @to (of 1).
+ */
+static json_t *endpoints_between(const struct explaining *e, double from, double to,
+				 bool *ret_is_refused)
+{
+	double sum = weight_of_all(e->made), at = 0, middle;
+	json_t *endpoints = json_array();
+
+	for (size_t i = 0; i < e->made->n_backends; i++) {
+		const struct config_backend *b = &e->made->backends[i];
+
+		middle = (at + b->weight / 2.0) / sum;
+		at += b->weight;
+		if (!b->weight || middle < from || middle >= to)
+			continue;
+		if (b->is_invalid)
+			*ret_is_refused = true;
+		else
+			json_array_append_new(endpoints, json_string(b->backend.text));
+	}
+	return endpoints;
+}
+
+static const struct gw_condition *find_false(const struct gw_conditions *c, const char *type)
+{
+	for (size_t i = 0; i < c->n; i++)
+		if (!strcmp(c->items[i].type, type) && !c->items[i].is_true)
+			return &c->items[i];
+	return NULL;
+}
+
+static bool has_unresolved(const struct gw_object *route)
+{
+	for (size_t i = 0; i < route->n_parents; i++)
+		if (find_false(&route->parents[i].conditions, "ResolvedRefs"))
+			return true;
+	return false;
+}
+
+static json_t *explain_services(const struct explaining *e)
+{
+	json_t *services = json_array(), *endpoints;
+	double sum = 0, at = 0;
+
+	for (size_t i = 0; e->route && i < e->route->n_backends; i++)
+		sum += e->route->backends[i].weight;
+	for (size_t i = 0; e->route && i < e->route->n_backends; i++) {
+		const struct gw_backend *b = &e->route->backends[i];
+		double share = sum > 0 ? b->weight / sum : 0;
+		const char *text = NULL;
+		bool is_refused = false;
+
+		endpoints = endpoints_between(e, at, at + share, &is_refused);
+		at += share;
+		if (is_refused)
+			text = has_unresolved(e->route)
+				       ? "its share is refused"
+				       : "its share is refused: no endpoint is ready";
+		json_array_append_new(services,
+				      json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:o, s:o}", "kind",
+						b->kind, "namespace", b->ns ? b->ns : e->route->ns,
+						"name", b->name, "port", (int)b->port, "weight",
+						(int)b->weight, "share", 100 * share, "endpoints",
+						endpoints, "text", text_or_null(text)));
+	}
+	return services;
+}
+
+/* --- what stands in the way ------------------------------------------------------------------ */
+
+/* @part "" = the object as a whole; @condition NULL = there is none that says it, @why does. */
+static void add_obstacle(struct explaining *e, const struct gw_object *o, const char *part,
+			 const struct gw_condition *condition, const char *why)
+{
+	const char *kind = gw_kind_word(o->kind), *comma = *part ? ", " : "";
+	const char *status = condition && condition->is_true ? "True" : "False";
+	json_t *text;
+
+	if (json_array_size(e->obstacles) >= NAMED_MAX)
+		return;
+	if (condition) {
+		why = condition->message ? condition->message : "";
+		text = json_sprintf("%s %s/%s%s%s: %s=%s/%s: %s", kind, o->ns, o->name, comma, part,
+				    condition->type, status, condition->reason, why);
+	} else {
+		text = json_sprintf("%s %s/%s%s%s: %s", kind, o->ns, o->name, comma, part, why);
+	}
+	json_array_append_new(e->obstacles,
+			      json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:o}", "kind",
+					kind, "namespace", o->ns, "name", o->name, "part",
+					text_or_null(*part ? part : NULL), "type",
+					text_or_null(condition ? condition->type : NULL), "status",
+					text_or_null(condition ? status : NULL), "reason",
+					text_or_null(condition ? condition->reason : NULL),
+					"message", why, "text", text));
+}
+
+/* Is it at the address and port that are asked about? */
+static bool is_meant(const struct explaining *e, const struct gw_object *gateway,
+		     const struct gw_listener *l)
+{
+	uint8_t ip[16] = {};
+
+	if (e->d->port && htons((uint16_t)l->port) != e->d->port)
+		return false;
+	if (!e->d->addr)
+		return true;
+	for (size_t i = 0; i < gateway->n_addresses; i++) {
+		const char *value = gateway->addresses[i].value;
+
+		memset(ip, 0, sizeof(ip));
+		/* One that is no IP has kept the whole Gateway from being accepted. */
+		if ((*value && addr_parse_ip(value, ip)) || !memcmp(ip, e->d->addr, sizeof(ip)))
+			return true;
+	}
+	return !gateway->n_addresses && !memcmp(ip, e->d->addr, sizeof(ip));
+}
+
+/* Listeners that would have the name, if they were accepted. */
+static void find_bad_listeners(struct explaining *e, const struct gw_object *o)
+{
+	const struct gw_condition *of_all = find_false(&o->conditions, "Accepted");
+	char part[300];
+
+	for (size_t i = 0; i < o->n_listeners; i++) {
+		const struct gw_listener *l = &o->listeners[i];
+		const struct gw_condition *its = find_false(&l->conditions, "Accepted");
+
+		if (l->is_accepted || !is_meant(e, o, l) || !covers(l->hostname, e->d->name))
+			continue;
+		snprintf(part, sizeof(part), "listener %s", l->name);
+		if (its)
+			add_obstacle(e, o, part, its, NULL);
+		else if (of_all)
+			add_obstacle(e, o, "", of_all, NULL);
+	}
+}
+
+static void explain_parent(struct explaining *e, const struct gw_object *o,
+			   const struct gw_parent *p)
+{
+	const struct gw_condition *bad = find_false(&p->conditions, "Accepted");
+	const char *ns = p->ns ? p->ns : o->ns;
+	const struct gw_object *gateway = NULL;
+	char part[600];
+
+	snprintf(part, sizeof(part), "parent %s/%s%s%s", ns, p->name, p->section ? "/" : "",
+		 p->section ? p->section : "");
+	if (!strcmp(p->group, GATEWAY_GROUP) && !strcmp(p->kind, "Gateway"))
+		gateway = gw_find(e->gw, GW_GATEWAY, ns, p->name);
+	if (bad)
+		add_obstacle(e, o, part, bad, NULL);
+	else if (!p->is_ours)
+		add_obstacle(e, o, part, NULL,
+			     gateway ? "the Gateway is of a class that is not ours"
+				     : "there is no such Gateway");
+}
+
+/* A TLSRoute that has the name among its own: where it is not attached, or does not resolve. */
+static void explain_object(struct explaining *e, const struct gw_object *o)
+{
+	const struct gw_condition *bad = NULL;
+
+	if (o->n_hostnames && !best_of(o->hostnames, o->n_hostnames, e->d->name))
+		return;
+	for (size_t i = 0; i < o->n_parents; i++) {
+		explain_parent(e, o, &o->parents[i]);
+		if (!bad)
+			bad = find_false(&o->parents[i].conditions, "ResolvedRefs");
+	}
+	if (!o->n_parents)
+		add_obstacle(e, o, "", NULL, "it has no parentRefs");
+	/* About the backends, and so the same for all parents. */
+	if (bad && o == e->route)
+		add_obstacle(e, o, "", bad, NULL);
+}
+
+/* Where nothing is wrong with any object, none has the name. */
+static void explain_nothing(struct explaining *e)
+{
+	char part[300];
+
+	if (e->listener) {
+		snprintf(part, sizeof(part), "listener %s", e->listener->name);
+		add_obstacle(e, e->gateway, part, NULL,
+			     "no TLSRoute that is attached here has the name");
+		return;
+	}
+	for (size_t i = 0; i < e->gw->n; i++) {
+		const struct gw_object *o = e->gw->objects[i];
+		bool is_here = false;
+
+		for (size_t k = 0; o->kind == GW_GATEWAY && o->is_ours && k < o->n_listeners; k++)
+			is_here |= is_meant(e, o, &o->listeners[k]);
+		if (is_here)
+			add_obstacle(e, o, "", NULL, "no listener here has the name");
+	}
+}
+
+static void explain_obstacles(struct explaining *e)
+{
+	for (size_t i = 0; i < e->gw->n; i++) {
+		const struct gw_object *o = e->gw->objects[i];
+
+		if (o->kind == GW_GATEWAY && o->is_ours)
+			find_bad_listeners(e, o);
+		else if (o->kind == GW_ROUTE)
+			explain_object(e, o);
+	}
+	if (!json_array_size(e->obstacles) && !json_array_size(e->lost) && !e->d->route)
+		explain_nothing(e);
+}
+
+/* ---------------------------------------------------------------------------------------------- */
+
+json_t *gateway_explain(const struct config *config, const struct gateway_decision *decision)
+{
+	struct explaining e = {.config = config, .gw = config->gateway, .d = decision};
+	const struct config_listener *made;
+	json_t *listener, *route, *services;
+
+	if (!config->gateway || !decision->name)
+		return json_null();
+	made = decision->listener ? find_made(&e, decision->listener) : NULL;
+	if (made && covers(made->hostname, decision->name))
+		find_listener(&e, made);
+	find_route(&e);
+	e.lost = json_array();
+	e.obstacles = json_array();
+	explain_lost(&e);
+	explain_obstacles(&e);
+	if (!e.listener && !json_array_size(e.lost) && !json_array_size(e.obstacles)) {
+		json_decref(e.lost);
+		json_decref(e.obstacles);
+		return json_null();
+	}
+	listener = explain_listener(&e);
+	route = explain_route(&e);
+	services = explain_services(&e);
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "listener", listener, "route", route, "lost",
+			 e.lost, "services", services, "obstacles", e.obstacles);
+}
