@@ -22,22 +22,29 @@
 #include "edge/control.h"
 #include "edge/load.h"
 #include "edge/router.h"
+#include "edge/watch.h"
 
 #define CONFIG_DEFAULT "/etc/thruway/thruway.yaml"
+
+/* --watch: a change is over when nothing more comes for so long, or lasts so long in all. */
+#define WATCH_QUIET_MS 100
+#define WATCH_MAX_MS   1000
 
 struct options {
 	const char *config_path;
 	bool config_is_default;
 	const char *instance;
 	bool reset;
+	bool watch;
 };
 
 static const char usage[] =
-	"Usage: thruwayd [-c FILE|DIR] [--instance NAME] [--log-level LEVEL] [--reset]\n"
+	"Usage: thruwayd [-c FILE|DIR] [--watch] [--instance NAME] [--log-level LEVEL] [--reset]\n"
 	"\n"
 	"Route TLS connections by server name, without decrypting them. Runs in the foreground.\n"
 	"\n"
 	"  -c, --config FILE|DIR  configuration (default " CONFIG_DEFAULT ")\n"
+	"      --watch            read the configuration again whenever it changes\n"
 	"      --instance NAME    pins in /sys/fs/bpf/NAME, control socket in /run/NAME\n"
 	"                         (default thruway)\n"
 	"      --log-level LEVEL  error, warn, info (default) or debug\n"
@@ -58,6 +65,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		{"instance", required_argument, NULL, 'i'},
 		{"log-level", required_argument, NULL, 'l'},
 		{"reset", no_argument, NULL, 'r'},
+		{"watch", no_argument, NULL, 'w'},
 		{"version", no_argument, NULL, 'V'},
 		{"help", no_argument, NULL, 'h'},
 		{},
@@ -87,6 +95,9 @@ static int parse_options(int argc, char **argv, struct options *o)
 		case 'r':
 			o->reset = true;
 			break;
+		case 'w':
+			o->watch = true;
+			break;
 		case 'V':
 			puts("thruwayd " THRUWAY_VERSION);
 			return 1;
@@ -98,13 +109,16 @@ static int parse_options(int argc, char **argv, struct options *o)
 			return 3;
 		}
 	}
-	if (optind < argc || !instance_is_valid(o->instance)) {
+	if (optind < argc || !instance_is_valid(o->instance) ||
+	    (o->watch && !strcmp(o->config_path, "-"))) {
 		if (optind < argc)
 			fprintf(stderr, "thruwayd: unexpected argument '%s'\n", argv[optind]);
-		else
+		else if (!instance_is_valid(o->instance))
 			fprintf(stderr,
 				"thruwayd: --instance %s: " INSTANCE_EXPECTED " is expected\n",
 				o->instance);
+		else
+			fprintf(stderr, "thruwayd: --watch: standard input cannot be watched\n");
 		fputs("Try 'thruwayd --help'.\n", stderr);
 		return 3;
 	}
@@ -140,6 +154,16 @@ static int read_config(const struct options *o, struct config **ret_config,
 	return load_file(o->config_path, ret_config, problems);
 }
 
+/* With --watch, a file that is away for a moment must not take the default's emptiness with it. */
+static bool is_away(const struct options *o)
+{
+	if (!o->watch || !access(o->config_path, F_OK))
+		return false;
+	log_err("reload: %s: %s; the running configuration stays as it was", o->config_path,
+		strerror(errno));
+	return true;
+}
+
 static void reload(struct router *router, const struct options *o)
 {
 	struct config_problems problems;
@@ -147,6 +171,8 @@ static void reload(struct router *router, const struct options *o)
 	char *why = NULL;
 	int err;
 
+	if (is_away(o))
+		return;
 	notify_send("RELOADING=1");
 	/* Whatever becomes of the configuration: the old file may have been moved away. */
 	router_reopen_log(router);
@@ -195,22 +221,47 @@ static struct router *start(const struct options *o)
 	return err ? router_close(router, false) : router;
 }
 
+static bool has_changed(struct watch *watch, const struct options *o)
+{
+	int changed = watch ? watch_dispatch(watch) : 0;
+
+	if (changed < 0)
+		log_warn("--watch: %s: %s (fs.inotify limits); trying again, SIGHUP works",
+			 o->config_path, strerror(-changed));
+	return changed > 0;
+}
+
+/* The sooner of two timeouts for poll(). */
+static int sooner(int a, int b)
+{
+	if (a < 0 || b < 0)
+		return a < 0 ? b : a;
+	return a < b ? a : b;
+}
+
 /* Until a signal or "down" ends it; true = remove the pinned state, too. */
-static bool serve(struct router *router, struct control *control, int signals,
+static bool serve(struct router *router, struct control *control, int signals, struct watch *watch,
 		  const struct options *o, const bool *is_down)
 {
-	struct pollfd fds[] = {
-		{.fd = signals, .events = POLLIN},
-		{.fd = control_fd(control), .events = POLLIN},
-	};
 	struct signalfd_siginfo info;
 
 	while (!*is_down) {
-		if (poll(fds, ARRAY_SIZE(fds), control_timeout_ms(control)) < 0 && errno != EINTR) {
+		struct pollfd fds[] = {
+			{.fd = signals, .events = POLLIN},
+			{.fd = control_fd(control), .events = POLLIN},
+			{.fd = watch ? watch_fd(watch) : -1, .events = POLLIN},
+		};
+		int timeout = control_timeout_ms(control);
+
+		if (watch)
+			timeout = sooner(timeout, watch_timeout_ms(watch));
+		if (poll(fds, ARRAY_SIZE(fds), timeout) < 0 && errno != EINTR) {
 			log_err("poll: %s", strerror(errno));
 			return false;
 		}
 		control_dispatch(control);
+		if (has_changed(watch, o))
+			reload(router, o);
 		if (!(fds[0].revents & POLLIN) ||
 		    read(signals, &info, sizeof(info)) != sizeof(info))
 			continue;
@@ -259,6 +310,7 @@ int main(int argc, char **argv)
 			    .instance = INSTANCE_DEFAULT};
 	_cleanup_close_ int signals = -1;
 	struct control *control = NULL;
+	struct watch *watch = NULL;
 	struct handler handler = {};
 	struct router *router;
 	bool unpin = false;
@@ -279,18 +331,23 @@ int main(int argc, char **argv)
 		free(why);
 		return 1;
 	}
-	router = start(&o);
+	/* Before the first reading: what changes from then on is seen. */
+	code = o.watch ? watch_open(o.config_path, WATCH_QUIET_MS, WATCH_MAX_MS, &watch) : 0;
+	if (code)
+		log_err("--watch: %s: %s", o.config_path, strerror(-code));
+	router = code ? NULL : start(&o);
 	if (router) {
 		handler.api = (struct api){router, o.instance, o.config_path, clock_ms()};
 		log_info("ready");
 		notify_send("READY=1");
-		unpin = serve(router, control, signals, &o, &handler.is_down);
+		unpin = serve(router, control, signals, watch, &o, &handler.is_down);
 		notify_send("STOPPING=1");
 	}
 	code = router ? 0 : 1;
 	/* The control socket and its lock go last: they keep another daemon away until all is done.
 	 */
 	router_close(router, unpin);
+	watch_close(watch);
 	control_close(control);
 	return code;
 }

@@ -150,6 +150,8 @@ int config_parse_texts(const struct config_text *texts, size_t n, struct config 
 int config_read(const char *path, struct config_text **ret_texts, size_t *ret_n,
 		struct config_problems *problems);
 void config_texts_free(struct config_text *texts, size_t n);
+/* Is a file of this name read where it stands in a directory? */
+bool config_reads(const char *name);
 struct config *config_free(struct config *config); /* accepts NULL, returns NULL */
 
 /*

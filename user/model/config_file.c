@@ -114,12 +114,17 @@ static int add_fd(struct file_list *list, const char *file, int fd, const struct
 	return add_text(list, file, text, len);
 }
 
+bool config_reads(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return name[0] != '.' && dot &&
+	       (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml") || !strcmp(dot, ".json"));
+}
+
 static int is_ours(const struct dirent *entry)
 {
-	const char *dot = strrchr(entry->d_name, '.');
-
-	return entry->d_name[0] != '.' && dot &&
-	       (!strcmp(dot, ".yaml") || !strcmp(dot, ".yml") || !strcmp(dot, ".json"));
+	return config_reads(entry->d_name);
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)
