@@ -3,10 +3,12 @@
 # The main job on real TLS: three hosts in network namespaces, nginx behind thruwayd, curl in front.
 # Needs root and what `make` built (BUILD, default build/). Ends by itself and leaves nothing behind;
 # exits non-zero, with the step that failed, when something is not as it should be.
-# app.crt and app.key are the public example pair of NGINX Gateway Fabric's TLS passthrough guide.
+# app.crt and app.key are the public example pair of NGINX Gateway Fabric's TLS passthrough guide,
+# whose manifests are applied as they stand.
 set -euo pipefail
 
 here=$(cd "$(dirname "$0")" && pwd)
+guide=$here/../../tests/corpus/config/gateway_guide.yaml
 build=${BUILD:-$here/../../build}
 id=twdemo$$
 client=${id}c router=${id}r server=${id}s
@@ -224,6 +226,21 @@ route_id=$(in_ns "$router" "$build/thruway" --instance "$id" -j route show app.e
     grep -o '"id": *[0-9]*' | head -1 | grep -o '[0-9]*$')
 lookup tw_route_stats "$route_id"
 lookup tw_listener_stats 1
+
+say "Kubernetes objects instead: the Gateway API's TLS passthrough guide, its manifests as they stand"
+mkdir "$work/guide"
+cp "$guide" "$work/guide/guide.yaml"
+grep '^kind:' "$work/guide/guide.yaml" | sort | uniq -c
+echo "(what is not of the Gateway API or a Service is skipped)"
+echo "and, where no cluster says it with EndpointSlices, the address of the Service's pod:"
+echo 'endpoints: [{service: secure-app, addresses: [10.0.0.5]}]' | tee "$work/guide/endpoints.yaml"
+thruway apply -f "$work/guide"
+ask app.example.com app.example.com secure-app-575785644-kzqf6
+
+say "their conditions, as a cluster would show them, and why the name goes where it goes"
+thruway status gateway/gateway
+thruway status tlsroute/tls-secure-app-route -o yaml
+thruway route explain app.example.com
 
 say "all of it goes away"
 exec 3>&-
