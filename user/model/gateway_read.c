@@ -371,7 +371,8 @@ static void read_tls(struct reading *r, const struct yaml_node *node, const char
 {
 	static const char *const modes[] = {"Terminate", "Passthrough"};
 	const struct yaml_node *tls = yaml_get(node, "tls"), *certificates, *options;
-	char at[PATH_SIZE];
+	char at[PATH_SIZE], options_at[PATH_SIZE];
+	size_t n_errors = r->n_errors;
 
 	join(at, path, "tls");
 	if (!tls || yaml_is_null(tls)) {
@@ -389,10 +390,13 @@ static void read_tls(struct reading *r, const struct yaml_node *node, const char
 		complain(r, tls, at, "tls mode must be Terminate for protocol HTTPS");
 	certificates = read_list(r, tls, at, "certificateRefs", 0, 64);
 	options = yaml_get(tls, "options");
+	join(options_at, at, "options");
 	if (options && options->n > 16)
-		complain(r, options, at, "options: Too many: %u: must have at most 16 items",
+		complain(r, options, options_at, "Too many: %u: must have at most 16 items",
 			 options->n);
-	if (!l->is_passthrough && !(certificates && certificates->n) && !(options && options->n))
+	/* Of a mode that cannot be read nobody knows what it needs. */
+	if (r->n_errors == n_errors && !l->is_passthrough && !(certificates && certificates->n) &&
+	    !(options && options->n))
 		complain(r, tls, at,
 			 "certificateRefs or options must be specified when mode is Terminate");
 }
@@ -432,7 +436,7 @@ static bool same_text(const char *a, const char *b)
 }
 
 static void read_listener(struct reading *r, const struct yaml_node *node, const char *path,
-			  const struct gw_object *o, struct gw_listener *l)
+			  struct gw_listener *l)
 {
 	l->name = read_text(r, node, path, "name", 253, is_subdomain, true, "");
 	l->hostname = read_text(r, node, path, "hostname", 253, is_hostname, false, NULL);
@@ -448,46 +452,76 @@ static void read_listener(struct reading *r, const struct yaml_node *node, const
 			 "hostname must not be specified for protocols ['TCP', 'UDP']");
 	read_tls(r, node, path, l);
 	read_allowed(r, node, path, l);
-	for (size_t i = 0; i < o->n_listeners; i++) {
-		const struct gw_listener *other = &o->listeners[i];
+}
 
-		if (same_text(other->name, l->name))
-			complain(r, node, path, "Listener name must be unique within the Gateway");
-		if (other->port == l->port && same_text(other->protocol_text, l->protocol_text) &&
-		    same_text(other->hostname, l->hostname))
-			complain(r, node, path,
-				 "Combination of port, protocol and hostname must be unique for "
-				 "each "
-				 "listener");
-	}
+/*
+ * What the API server asks of all listeners together once each by itself is right: two that lack
+ * their names, say, have no name in common.
+ */
+static void check_listeners(struct reading *r, const struct yaml_node *list,
+			    const struct gw_object *o)
+{
+	char at[PATH_SIZE];
+
+	for (size_t i = 0; i < o->n_listeners; i++)
+		for (size_t k = 0; k < i; k++) {
+			const struct gw_listener *l = &o->listeners[i], *other = &o->listeners[k];
+
+			join_index(at, "spec.listeners", i);
+			if (same_text(other->name, l->name))
+				complain(r, list->items[i], at,
+					 "Listener name must be unique within the Gateway");
+			if (other->port == l->port &&
+			    same_text(other->protocol_text, l->protocol_text) &&
+			    same_text(other->hostname, l->hostname))
+				complain(r, list->items[i], at,
+					 "Combination of port, protocol and hostname must be "
+					 "unique for each listener");
+		}
+}
+
+static void read_address(struct reading *r, const struct yaml_node *node, const char *path,
+			 const struct gw_object *o, struct gw_address *a)
+{
+	uint8_t ip[16];
+	bool is_ip_type;
+
+	a->type = read_text(r, node, path, "type", 253, is_any, false, "IPAddress");
+	a->value = read_text(r, node, path, "value", 253, NULL, false, "");
+	if (!a->type || !a->value || !*a->value)
+		return;
+	is_ip_type = !strcmp(a->type, "IPAddress");
+	if (is_ip_type && addr_parse_ip(a->value, ip))
+		complain(r, node, path, "IPAddress values must be valid IP addresses");
+	for (size_t i = 0; i < o->n_addresses; i++)
+		if ((is_ip_type || !strcmp(a->type, "Hostname")) &&
+		    same_text(o->addresses[i].type, a->type) &&
+		    same_text(o->addresses[i].value, a->value)) {
+			complain(r, node, path, "%s values must be unique", a->type);
+			break;
+		}
 }
 
 static void read_gateway(struct reading *r, const struct yaml_node *spec, struct gw_object *o)
 {
 	const struct yaml_node *list = read_list(r, spec, "spec", "listeners", 1, 64);
 	const struct yaml_node *addresses = read_list(r, spec, "spec", "addresses", 0, 16);
+	size_t n_errors = r->n_errors;
 	char at[PATH_SIZE];
 
-	o->class = read_text(r, spec, "spec", "gatewayClassName", 253, is_any, true, "");
 	o->listeners = list ? many(r, list->n, sizeof(*o->listeners)) : NULL;
 	for (size_t i = 0; o->listeners && i < list->n; i++) {
 		join_index(at, "spec.listeners", i);
-		read_listener(r, list->items[i], at, o, &o->listeners[i]);
-		o->n_listeners++;
+		read_listener(r, list->items[i], at, &o->listeners[o->n_listeners++]);
 	}
+	if (r->n_errors == n_errors)
+		check_listeners(r, list, o);
+	o->class = read_text(r, spec, "spec", "gatewayClassName", 253, is_any, true, "");
 	o->addresses = addresses ? many(r, addresses->n, sizeof(*o->addresses)) : NULL;
 	for (size_t i = 0; o->addresses && i < addresses->n; i++) {
-		struct gw_address *a = &o->addresses[o->n_addresses++];
-		uint8_t ip[16];
-
 		join_index(at, "spec.addresses", i);
-		a->type = read_text(r, addresses->items[i], at, "type", 253, is_any, false,
-				    "IPAddress");
-		a->value = read_text(r, addresses->items[i], at, "value", 253, NULL, false, "");
-		if (a->type && a->value && *a->value && !strcmp(a->type, "IPAddress") &&
-		    addr_parse_ip(a->value, ip))
-			complain(r, addresses->items[i], at,
-				 "IPAddress values must be valid IP addresses");
+		read_address(r, addresses->items[i], at, o, &o->addresses[i]);
+		o->n_addresses++;
 	}
 }
 
@@ -500,47 +534,69 @@ static bool is_ip(const char *text)
 	return !addr_parse_ip(text, ip);
 }
 
+static bool is_ip_text(const struct yaml_node *node)
+{
+	return node->type == YAML_SCALAR && is_ip(node->text);
+}
+
 static bool is_ip_of(const char *text, bool is_ipv4)
 {
 	return is_ip(text) && !strchr(text, ':') == is_ipv4;
 }
 
+static void read_parent(struct reading *r, const struct yaml_node *node, const char *path,
+			struct gw_parent *p)
+{
+	p->group = read_text(r, node, path, "group", 253, is_group, false, GATEWAY_GROUP);
+	p->kind = read_text(r, node, path, "kind", 63, is_kind, false, "Gateway");
+	p->ns = read_text(r, node, path, "namespace", 63, is_label, false, NULL);
+	p->name = read_text(r, node, path, "name", 253, is_any, true, "");
+	p->section = read_text(r, node, path, "sectionName", 253, is_subdomain, false, NULL);
+	p->port = read_number(r, node, path, "port", 1, 65535, false, 0);
+}
+
+/*
+ * Of one parent that is named twice, either both name a listener, or both a port, and another one:
+ * no listener is meant by both. (Ports are of the experimental channel, and may stand beside names
+ * here; the messages are those of the standard channel.)
+ */
+static void check_parents(struct reading *r, const struct yaml_node *list,
+			  const struct gw_object *o, size_t i, size_t k)
+{
+	const struct gw_parent *p = &o->parents[i], *q = &o->parents[k];
+	char at[PATH_SIZE];
+
+	if (!same_text(p->group, q->group) || !same_text(p->kind, q->kind) ||
+	    !same_text(p->name, q->name) ||
+	    strcmp(p->ns ? p->ns : o->ns, q->ns ? q->ns : o->ns) != 0)
+		return;
+	join_index(at, "spec.parentRefs", i);
+	if (!p->section != !q->section || (!p->section && (!p->port || !q->port)))
+		complain(r, list->items[i], at,
+			 "sectionName must be specified when parentRefs includes 2 or more "
+			 "references to the same parent");
+	else if (same_text(p->section, q->section) && (!p->port || !q->port || p->port == q->port))
+		complain(r, list->items[i], at,
+			 "sectionName must be unique when parentRefs includes 2 or more "
+			 "references to the same parent");
+}
+
 static void read_parents(struct reading *r, const struct yaml_node *spec, struct gw_object *o)
 {
 	const struct yaml_node *list = read_list(r, spec, "spec", "parentRefs", 0, 32);
+	size_t n_errors = r->n_errors;
 	char at[PATH_SIZE];
 
 	o->parents = list ? many(r, list->n, sizeof(*o->parents)) : NULL;
 	for (size_t i = 0; o->parents && i < list->n; i++) {
-		struct gw_parent *p = &o->parents[i];
-
 		join_index(at, "spec.parentRefs", i);
-		p->group = read_text(r, list->items[i], at, "group", 253, is_group, false,
-				     GATEWAY_GROUP);
-		p->kind = read_text(r, list->items[i], at, "kind", 63, is_kind, false, "Gateway");
-		p->ns = read_text(r, list->items[i], at, "namespace", 63, is_label, false, NULL);
-		p->name = read_text(r, list->items[i], at, "name", 253, is_any, true, "");
-		p->section = read_text(r, list->items[i], at, "sectionName", 253, is_subdomain,
-				       false, NULL);
-		p->port = read_number(r, list->items[i], at, "port", 1, 65535, false, 0);
-		o->n_parents++;
-		for (size_t k = 0; k < i; k++) {
-			const struct gw_parent *q = &o->parents[k];
-
-			if (!same_text(p->group, q->group) || !same_text(p->kind, q->kind) ||
-			    !same_text(p->name, q->name) ||
-			    strcmp(p->ns ? p->ns : o->ns, q->ns ? q->ns : o->ns) != 0)
-				continue;
-			if ((!p->section && !p->port) || (!q->section && !q->port))
-				complain(r, list->items[i], at,
-					 "sectionName must be specified when parentRefs includes 2 "
-					 "or more references to the same parent");
-			else if (same_text(p->section, q->section) && p->port == q->port)
-				complain(r, list->items[i], at,
-					 "sectionName must be unique when parentRefs includes 2 or "
-					 "more references to the same parent");
-		}
+		read_parent(r, list->items[i], at, &o->parents[o->n_parents++]);
 	}
+	if (r->n_errors != n_errors)
+		return;
+	for (size_t i = 0; i < o->n_parents; i++)
+		for (size_t k = 0; k < i; k++)
+			check_parents(r, list, o, i, k);
 }
 
 static void read_hostnames(struct reading *r, const struct yaml_node *spec, struct gw_object *o)
@@ -611,6 +667,7 @@ static void read_route(struct reading *r, const struct yaml_node *spec, struct g
 static void read_class(struct reading *r, const struct yaml_node *spec, struct gw_object *o)
 {
 	o->controller = read_text(r, spec, "spec", "controllerName", 253, is_controller, true, "");
+	free(read_text(r, spec, "spec", "description", 64, NULL, false, NULL));
 }
 
 static void read_grant(struct reading *r, const struct yaml_node *spec, struct gw_object *o)
@@ -682,7 +739,7 @@ static void read_slice(struct reading *r, const struct yaml_node *node, struct g
 	static const char *const types[] = {"IPv4", "IPv6", "FQDN"};
 	const struct yaml_node *list = read_list(r, node, "", "endpoints", 0, 1000);
 	int type = read_word(r, node, "", "addressType", types, 3, -1);
-	char at[PATH_SIZE];
+	char at[PATH_SIZE], conditions_at[PATH_SIZE];
 
 	if (type < 0 && !yaml_get(node, "addressType"))
 		complain(r, node, "addressType", "Required value");
@@ -694,20 +751,23 @@ static void read_slice(struct reading *r, const struct yaml_node *node, struct g
 		struct gw_endpoint *e = &o->endpoints[o->n_endpoints];
 
 		join_index(at, "endpoints", i);
+		join(conditions_at, at, "conditions");
 		addresses = read_list(r, list->items[i], at, "addresses", 1, 100);
 		/* Only the first has a meaning; names have none (FQDN is deprecated). */
 		if (!addresses || type == 2)
 			continue;
-		if (addresses->items[0]->type != YAML_SCALAR || !is_ip(addresses->items[0]->text) ||
+		if (!is_ip_text(addresses->items[0]) ||
 		    (type >= 0 && !is_ip_of(addresses->items[0]->text, type == 0))) {
-			complain(r, addresses->items[0], at, "addresses[0] is not an IP address");
+			complain(r, addresses->items[0], at, "addresses[0] is not an %s address",
+				 type < 0 || !is_ip_text(addresses->items[0]) ? "IP" : types[type]);
 			continue;
 		}
 		e->address = copy(r, addresses->items[0]->text);
-		e->is_ready = !conditions || read_bool(r, conditions, at, "ready", true);
-		e->is_serving = !conditions || read_bool(r, conditions, at, "serving", true);
+		e->is_ready = !conditions || read_bool(r, conditions, conditions_at, "ready", true);
+		e->is_serving =
+			!conditions || read_bool(r, conditions, conditions_at, "serving", true);
 		e->is_terminating =
-			conditions && read_bool(r, conditions, at, "terminating", false);
+			conditions && read_bool(r, conditions, conditions_at, "terminating", false);
 		o->n_endpoints++;
 	}
 }
