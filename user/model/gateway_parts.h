@@ -122,6 +122,8 @@ struct gw_object {
 
 	/* GatewayClass */
 	char *controller;
+	/* GatewayClass, Gateway */
+	char *parameters; /* "group/kind name" of parametersRef; NULL = none */
 	/* Gateway */
 	char *class;
 	struct gw_listener *listeners;
@@ -149,6 +151,7 @@ struct gw_object {
 	size_t n_endpoints;
 	/* resolved */
 	bool is_ours;
+	bool is_accepted; /* GatewayClass, Gateway */
 	struct gw_conditions conditions;
 };
 

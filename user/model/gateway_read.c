@@ -354,6 +354,27 @@ static void read_selector(struct reading *r, const struct yaml_node *namespaces,
 	}
 }
 
+/* What it names is told in the status: there are no parameters of ours. */
+static void read_parameters(struct reading *r, const struct yaml_node *map, const char *path,
+			    struct gw_object *o)
+{
+	const struct yaml_node *node = map ? yaml_get(map, "parametersRef") : NULL;
+	_cleanup_free_ char *group = NULL, *kind = NULL, *name = NULL;
+	char at[PATH_SIZE];
+
+	if (!node || yaml_is_null(node))
+		return;
+	join(at, path, "parametersRef");
+	group = read_text(r, node, at, "group", 253, is_group, true, "");
+	kind = read_text(r, node, at, "kind", 63, is_kind, true, "");
+	name = read_text(r, node, at, "name", 253, is_any, true, "");
+	if (group && kind && name &&
+	    asprintf(&o->parameters, "%s%s%s %s", group, *group ? "/" : "", kind, name) < 0) {
+		o->parameters = NULL;
+		r->err = -ENOMEM;
+	}
+}
+
 /* --- Gateway --------------------------------------------------------------------------------- */
 
 static enum gw_protocol protocol_of(const char *text)
@@ -517,6 +538,7 @@ static void read_gateway(struct reading *r, const struct yaml_node *spec, struct
 	if (r->n_errors == n_errors)
 		check_listeners(r, list, o);
 	o->class = read_text(r, spec, "spec", "gatewayClassName", 253, is_any, true, "");
+	read_parameters(r, yaml_get(spec, "infrastructure"), "spec.infrastructure", o);
 	o->addresses = addresses ? many(r, addresses->n, sizeof(*o->addresses)) : NULL;
 	for (size_t i = 0; o->addresses && i < addresses->n; i++) {
 		join_index(at, "spec.addresses", i);
@@ -667,6 +689,7 @@ static void read_route(struct reading *r, const struct yaml_node *spec, struct g
 static void read_class(struct reading *r, const struct yaml_node *spec, struct gw_object *o)
 {
 	o->controller = read_text(r, spec, "spec", "controllerName", 253, is_controller, true, "");
+	read_parameters(r, spec, "spec", o);
 	free(read_text(r, spec, "spec", "description", 64, NULL, false, NULL));
 }
 
@@ -1015,6 +1038,7 @@ struct gw_object *gw_object_free(struct gw_object *o)
 	free(o->ns);
 	free(o->name);
 	free(o->controller);
+	free(o->parameters);
 	free(o->class);
 	free(o->service_type);
 	free(o->cluster_ip);

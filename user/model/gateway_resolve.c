@@ -43,8 +43,14 @@ static void claim_classes(struct gateway *gw)
 		if (o->kind != GW_CLASS || strcmp(o->controller, GATEWAY_CONTROLLER) != 0)
 			continue;
 		o->is_ours = true;
-		gw_set(&o->conditions, "Accepted", true, "Accepted",
-		       "the class is served by " GATEWAY_CONTROLLER);
+		o->is_accepted = !o->parameters;
+		if (o->is_accepted)
+			gw_set(&o->conditions, "Accepted", true, "Accepted",
+			       "the class is served by " GATEWAY_CONTROLLER);
+		else
+			gw_set(&o->conditions, "Accepted", false, "InvalidParameters",
+			       "parametersRef: %s: there are no parameters of a class here",
+			       o->parameters);
 	}
 }
 
@@ -98,12 +104,17 @@ static int add_text(char ***texts, size_t *n, const char *text)
 	return 0;
 }
 
+static bool is_served(const struct gw_object *gateway, const struct gw_listener *l)
+{
+	return gateway->is_accepted && l->is_accepted;
+}
+
 /* The route in the table is on every address of the listener. */
 static void add_to_listener(struct resolving *r, const struct gw_object *gateway,
 			    const struct gw_listener *l, struct config_route *made)
 {
-	for (size_t k = 0; l->is_accepted && k < (gateway->n_addresses ? gateway->n_addresses : 1);
-	     k++) {
+	for (size_t k = 0;
+	     is_served(gateway, l) && k < (gateway->n_addresses ? gateway->n_addresses : 1); k++) {
 		_cleanup_free_ char *label = table_label(gateway->ns, gateway->name, l->name, k);
 
 		if (!label || add_text(&made->listeners, &made->n_listeners, label))
@@ -214,9 +225,10 @@ static const char *conflict_of(const struct gw_listener *a, const struct gw_list
 }
 
 /* Nobody serves it, so that it takes nothing from others. */
-static bool is_void(const struct resolving *r, const struct gw_listener *l)
+static bool is_void(const struct resolving *r, const struct gw_object *gateway,
+		    const struct gw_listener *l)
 {
-	return is_terminated(l) && !r->config->n_terminate;
+	return !gateway->is_accepted || (is_terminated(l) && !r->config->n_terminate);
 }
 
 static void find_conflicts(const struct resolving *r, struct gw_object *o, struct gw_listener *l)
@@ -229,13 +241,13 @@ static void find_conflicts(const struct resolving *r, struct gw_object *o, struc
 		if (other->kind != GW_GATEWAY || !other->is_ours || !share_address(o, other))
 			continue;
 		for (size_t k = 0; k < other->n_listeners && !l->conflict; k++)
-			if (&other->listeners[k] != l && !is_void(r, l) &&
-			    !is_void(r, &other->listeners[k]))
+			if (&other->listeners[k] != l && !is_void(r, o, l) &&
+			    !is_void(r, other, &other->listeners[k]))
 				l->conflict = conflict_of(l, &other->listeners[k]);
 	}
 }
 
-static void settle_listener(struct gw_listener *l)
+static void settle_listener(const struct gw_object *o, struct gw_listener *l)
 {
 	if (l->conflict) {
 		refuse_listener(l, l->conflict,
@@ -249,9 +261,11 @@ static void settle_listener(struct gw_listener *l)
 	}
 	if (l->is_accepted)
 		gw_set(&l->conditions, "Accepted", true, "Accepted", "the listener is valid");
-	gw_set(&l->conditions, "Programmed", l->is_accepted,
-	       l->is_accepted ? "Programmed" : "Invalid",
-	       l->is_accepted ? "connections are accepted" : "the listener is not accepted");
+	gw_set(&l->conditions, "Programmed", is_served(o, l),
+	       is_served(o, l) ? "Programmed" : "Invalid", "%s",
+	       is_served(o, l)	? "connections are accepted"
+	       : l->is_accepted ? "the Gateway is not accepted"
+				: "the listener is not accepted");
 	for (size_t i = 0; i < l->conditions.n; i++)
 		if (!strcmp(l->conditions.items[i].type, "ResolvedRefs"))
 			return;
@@ -312,7 +326,7 @@ static void add_listeners(struct resolving *r, struct gw_object *o)
 	for (size_t i = 0; i < o->n_listeners; i++) {
 		struct gw_listener *l = &o->listeners[i];
 
-		if (!l->is_accepted || (l->hostname && !can_be_asked_for(l->hostname)))
+		if (!is_served(o, l) || (l->hostname && !can_be_asked_for(l->hostname)))
 			continue;
 		l->config_name = table_label(o->ns, o->name, l->name, 0);
 		for (size_t k = 0; k < (o->n_addresses ? o->n_addresses : 1); k++)
@@ -334,20 +348,36 @@ static bool has_bad_address(const struct gw_object *o)
 	return false;
 }
 
+/* What stands in the way of the whole Gateway, whatever its listeners are. */
+static void check_gateway(const struct resolving *r, struct gw_object *o)
+{
+	const struct gw_object *class = gw_find(r->gw, GW_CLASS, "", o->class);
+
+	o->is_accepted = false;
+	if (class && !class->is_accepted)
+		gw_set(&o->conditions, "Accepted", false, "Invalid",
+		       "GatewayClass %s is not accepted", o->class);
+	else if (o->parameters)
+		gw_set(&o->conditions, "Accepted", false, "InvalidParameters",
+		       "infrastructure.parametersRef: %s: there are no parameters of a Gateway "
+		       "here",
+		       o->parameters);
+	else if (has_bad_address(o))
+		gw_set(&o->conditions, "Accepted", false, "UnsupportedAddress",
+		       "only addresses of type IPAddress can be listened on");
+	else
+		o->is_accepted = true;
+}
+
 static void settle_gateway(struct gw_object *o)
 {
 	size_t n_good = 0;
 
-	if (has_bad_address(o)) {
-		for (size_t i = 0; i < o->n_listeners; i++)
-			o->listeners[i].is_accepted = false;
-		gw_set(&o->conditions, "Accepted", false, "UnsupportedAddress",
-		       "only addresses of type IPAddress can be listened on");
+	if (!o->is_accepted) {
 		gw_set(&o->conditions, "Programmed", false, "Invalid",
 		       "the Gateway is not accepted");
 		return;
 	}
-
 	for (size_t i = 0; i < o->n_listeners; i++)
 		n_good += o->listeners[i].is_accepted;
 	if (n_good == o->n_listeners)
@@ -366,8 +396,11 @@ static void resolve_gateways(struct resolving *r)
 	for (size_t i = 0; i < gw->n; i++) {
 		struct gw_object *o = gw->objects[i];
 
-		o->is_ours |= o->kind == GW_GATEWAY && is_our_gateway(gw, o);
-		for (size_t k = 0; o->kind == GW_GATEWAY && o->is_ours && k < o->n_listeners; k++)
+		if (o->kind != GW_GATEWAY || !is_our_gateway(gw, o))
+			continue;
+		o->is_ours = true;
+		check_gateway(r, o);
+		for (size_t k = 0; k < o->n_listeners; k++)
 			check_listener(r, &o->listeners[k]);
 	}
 	for (size_t i = 0; i < gw->n; i++) {
@@ -382,7 +415,7 @@ static void resolve_gateways(struct resolving *r)
 		if (o->kind != GW_GATEWAY || !o->is_ours)
 			continue;
 		for (size_t k = 0; k < o->n_listeners; k++)
-			settle_listener(&o->listeners[k]);
+			settle_listener(o, &o->listeners[k]);
 		settle_gateway(o);
 		add_listeners(r, o);
 	}
@@ -870,7 +903,7 @@ static void resolve_routes(struct resolving *r)
 
 static void forget(struct gw_object *o)
 {
-	o->is_ours = false;
+	o->is_ours = o->is_accepted = false;
 	gw_clear(&o->conditions);
 	for (size_t i = 0; i < o->n_listeners; i++) {
 		struct gw_listener *l = &o->listeners[i];
