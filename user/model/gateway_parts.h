@@ -51,6 +51,12 @@ struct gw_kind_ref {
 enum gw_protocol { GW_HTTP, GW_HTTPS, GW_TLS, GW_TCP, GW_UDP, GW_OTHER };
 enum gw_from { GW_SAME, GW_ALL, GW_SELECTOR };
 
+/* An address that a listener is on, and its name there in the configuration. */
+struct gw_place {
+	uint8_t ip[16]; /* :: = all */
+	char *label;
+};
+
 struct gw_listener {
 	char *name, *hostname; /* hostname NULL = all */
 	uint32_t port;
@@ -69,8 +75,10 @@ struct gw_listener {
 	bool is_accepted;
 	bool has_kind;	      /* TLSRoute is allowed */
 	const char *conflict; /* reason; NULL = none */
+	const char *rival;    /* the configuration's own listener that it is with; NULL = another */
 	uint32_t attached;
-	char *config_name;
+	struct gw_place *places;
+	size_t n_places;
 	struct gw_conditions conditions;
 };
 
@@ -151,7 +159,8 @@ struct gw_object {
 	size_t n_endpoints;
 	/* resolved */
 	bool is_ours;
-	bool is_accepted; /* GatewayClass, Gateway */
+	bool is_accepted;   /* GatewayClass, Gateway */
+	bool is_programmed; /* Gateway: where a listener of it is accepted, it serves */
 	struct gw_conditions conditions;
 };
 
@@ -184,6 +193,9 @@ int gw_read(const struct yaml_node *node, const char *file, struct config_proble
 	    struct gw_object **ret_object);
 struct gw_object *gw_object_free(struct gw_object *object);
 const char *gw_kind_word(enum gw_kind kind);
+
+/* gateway_resolve.c */
+void gw_forget_places(struct gw_listener *listener);
 
 /* gateway_status.c */
 void gw_set(struct gw_conditions *conditions, const char *type, bool is_true, const char *reason,

@@ -969,7 +969,7 @@ static void listener_fini(struct gw_listener *l)
 		free(l->kinds[i].kind);
 	}
 	free(l->kinds);
-	free(l->config_name);
+	gw_forget_places(l);
 	gw_clear(&l->conditions);
 }
 

@@ -22,6 +22,7 @@ struct resolving {
 	struct config *config;
 	const struct gw_object **grants;
 	size_t n_grants;
+	size_t n_native; /* listeners of the configuration before there were ours */
 	int err;
 };
 
@@ -72,16 +73,13 @@ static bool can_be_asked_for(const char *hostname)
 	return tw_name_pattern(pattern, hostname, (__u32)strlen(hostname)) > 0;
 }
 
-/* A name in the table: of 63 bytes, and another one for every listener. */
-static char *table_label(const char *ns, const char *gateway, const char *listener, size_t address)
+/* A name in the table: of 63 bytes, and another one for every place of the listener. */
+static char *table_label(const struct gw_object *gateway, const char *listener, const char *place)
 {
 	char whole[1024], *label = NULL;
-	size_t len;
 
-	snprintf(whole, sizeof(whole), "%s/%s/%s", ns, gateway, listener);
-	len = strlen(whole);
-	if (address)
-		snprintf(whole + len, sizeof(whole) - len, "/%zu", address);
+	snprintf(whole, sizeof(whole), "%s/%s/%s%s%s", gateway->ns, gateway->name, listener,
+		 *place ? "/" : "", place);
 	if (strlen(whole) < TW_LABEL_SIZE)
 		return strdup(whole);
 	if (asprintf(&label, "%.50s~%08x", whole, index_hash_text(0, whole)) < 0)
@@ -106,20 +104,16 @@ static int add_text(char ***texts, size_t *n, const char *text)
 
 static bool is_served(const struct gw_object *gateway, const struct gw_listener *l)
 {
-	return gateway->is_accepted && l->is_accepted;
+	return gateway->is_programmed && l->is_accepted;
 }
 
-/* The route in the table is on every address of the listener. */
-static void add_to_listener(struct resolving *r, const struct gw_object *gateway,
-			    const struct gw_listener *l, struct config_route *made)
+/* The route in the table is at every place of the listener. */
+static void add_to_listener(struct resolving *r, const struct gw_listener *l,
+			    struct config_route *made)
 {
-	for (size_t k = 0;
-	     is_served(gateway, l) && k < (gateway->n_addresses ? gateway->n_addresses : 1); k++) {
-		_cleanup_free_ char *label = table_label(gateway->ns, gateway->name, l->name, k);
-
-		if (!label || add_text(&made->listeners, &made->n_listeners, label))
+	for (size_t i = 0; i < l->n_places; i++)
+		if (add_text(&made->listeners, &made->n_listeners, l->places[i].label))
 			r->err = -ENOMEM;
-	}
 }
 
 static void add_route(struct resolving *r, struct config_route *made)
@@ -180,25 +174,52 @@ static void check_listener(const struct resolving *r, struct gw_listener *l)
 		       "only TLSRoute can be attached here");
 }
 
-/* One without a value stands for all. */
-static bool is_same_address(const struct gw_address *a, const struct gw_address *b)
+/* One without a value stands for all; of a Gateway without any, number 0 does. */
+static void address_of(const struct gw_object *o, size_t number, uint8_t ret_ip[16])
 {
-	uint8_t ip[16] = {}, other[16] = {};
+	memset(ret_ip, 0, 16);
+	if (o->n_addresses && *o->addresses[number].value)
+		(void)addr_parse_ip(o->addresses[number].value, ret_ip); /* has_bad_address() */
+}
 
-	if (!*a->value || !*b->value)
-		return true;
-	return !addr_parse_ip(a->value, ip) && !addr_parse_ip(b->value, other) &&
-	       !memcmp(ip, other, sizeof(ip));
+static size_t n_addresses_of(const struct gw_object *o)
+{
+	return o->n_addresses ? o->n_addresses : 1;
+}
+
+/* Is what dials @ip within @place? :: is all addresses, 0.0.0.0 all of IPv4. */
+static bool is_within(const uint8_t ip[16], const uint8_t place[16])
+{
+	if (addr_is_any(place))
+		return !addr_is_ipv4(place) || addr_is_ipv4(ip);
+	return !memcmp(ip, place, 16);
 }
 
 static bool share_address(const struct gw_object *a, const struct gw_object *b)
 {
-	if (a == b || !a->n_addresses || !b->n_addresses)
-		return true;
-	for (size_t i = 0; i < a->n_addresses; i++)
-		for (size_t k = 0; k < b->n_addresses; k++)
-			if (is_same_address(&a->addresses[i], &b->addresses[k]))
+	uint8_t one[16], other[16];
+
+	for (size_t i = 0; i < n_addresses_of(a); i++)
+		for (size_t k = 0; k < n_addresses_of(b); k++) {
+			address_of(a, i, one);
+			address_of(b, k, other);
+			if (is_within(one, other) || is_within(other, one))
 				return true;
+		}
+	return false;
+}
+
+/* Another address of the Gateway has it, too. */
+static bool is_address_spare(const struct gw_object *o, size_t number)
+{
+	uint8_t ip[16], other[16];
+
+	address_of(o, number, ip);
+	for (size_t i = 0; i < n_addresses_of(o); i++) {
+		address_of(o, i, other);
+		if (i != number && is_within(ip, other) && (i < number || !is_within(other, ip)))
+			return true;
+	}
 	return false;
 }
 
@@ -228,7 +249,41 @@ static const char *conflict_of(const struct gw_listener *a, const struct gw_list
 static bool is_void(const struct resolving *r, const struct gw_object *gateway,
 		    const struct gw_listener *l)
 {
-	return !gateway->is_accepted || (is_terminated(l) && !r->config->n_terminate);
+	return !gateway->is_programmed || (is_terminated(l) && !r->config->n_terminate);
+}
+
+static bool is_taken(const struct config_listener *native, const uint8_t ip[16],
+		     const struct gw_listener *l)
+{
+	return !memcmp(native->addr, ip, 16) && ntohs(native->port) == l->port &&
+	       (native->hostname && l->hostname ? !strcmp(native->hostname, l->hostname)
+						: native->hostname == l->hostname);
+}
+
+/* The configuration's own listener that has this place; NULL = none. */
+static const struct config_listener *rival_at(const struct resolving *r, const uint8_t ip[16],
+					      const struct gw_listener *l)
+{
+	for (size_t i = 0; i < r->n_native; i++)
+		if (is_taken(&r->config->listeners[i], ip, l))
+			return &r->config->listeners[i];
+	return NULL;
+}
+
+/* The configuration's own listeners stay as they are: no winner is picked among Gateways. */
+static void find_rival(const struct resolving *r, const struct gw_object *o, struct gw_listener *l)
+{
+	const struct config_listener *rival = NULL;
+	uint8_t ip[16];
+
+	for (size_t i = 0; i < n_addresses_of(o) && !rival && is_tls_family(l); i++) {
+		address_of(o, i, ip);
+		rival = is_void(r, o, l) ? NULL : rival_at(r, ip, l);
+	}
+	if (!rival)
+		return;
+	l->conflict = "HostnameConflict";
+	l->rival = rival->name;
 }
 
 static void find_conflicts(const struct resolving *r, struct gw_object *o, struct gw_listener *l)
@@ -245,17 +300,22 @@ static void find_conflicts(const struct resolving *r, struct gw_object *o, struc
 			    !is_void(r, other, &other->listeners[k]))
 				l->conflict = conflict_of(l, &other->listeners[k]);
 	}
+	if (!l->conflict)
+		find_rival(r, o, l);
 }
 
 static void settle_listener(const struct gw_object *o, struct gw_listener *l)
 {
 	if (l->conflict) {
-		refuse_listener(l, l->conflict,
-				"another listener has this port and name, or a "
-				"protocol that cannot share it");
-		gw_set(&l->conditions, "Conflicted", true, l->conflict,
-		       "another listener has this port and name, or a protocol that cannot share "
-		       "it");
+		char message[200] = "another listener has this port and name, or a protocol that "
+				    "cannot share it";
+
+		if (l->rival)
+			snprintf(message, sizeof(message),
+				 "listener %s of the configuration has this address, port and name",
+				 l->rival);
+		refuse_listener(l, l->conflict, message);
+		gw_set(&l->conditions, "Conflicted", true, l->conflict, "%s", message);
 	} else {
 		gw_set(&l->conditions, "Conflicted", false, "NoConflicts", "no conflicts");
 	}
@@ -264,7 +324,7 @@ static void settle_listener(const struct gw_object *o, struct gw_listener *l)
 	gw_set(&l->conditions, "Programmed", is_served(o, l),
 	       is_served(o, l) ? "Programmed" : "Invalid", "%s",
 	       is_served(o, l)	? "connections are accepted"
-	       : l->is_accepted ? "the Gateway is not accepted"
+	       : l->is_accepted ? "the Gateway is not programmed"
 				: "the listener is not accepted");
 	for (size_t i = 0; i < l->conditions.n; i++)
 		if (!strcmp(l->conditions.items[i].type, "ResolvedRefs"))
@@ -272,8 +332,8 @@ static void settle_listener(const struct gw_object *o, struct gw_listener *l)
 	gw_set(&l->conditions, "ResolvedRefs", true, "ResolvedRefs", "all references are resolved");
 }
 
-static void add_listener(struct resolving *r, const struct gw_object *o, struct gw_listener *l,
-			 size_t number)
+static void add_listener(struct resolving *r, const struct gw_object *o,
+			 const struct gw_listener *l, const struct gw_place *place)
 {
 	struct config *c = r->config;
 	struct config_listener *grown =
@@ -285,18 +345,15 @@ static void add_listener(struct resolving *r, const struct gw_object *o, struct 
 		return;
 	}
 	c->listeners = grown;
-	made = &c->listeners[c->n_listeners];
+	made = &c->listeners[c->n_listeners++];
 	*made = (struct config_listener){
-		.name = table_label(o->ns, o->name, l->name, number),
+		.name = strdup(place->label),
 		.port = htons((uint16_t)l->port),
 		.hostname = l->hostname ? strdup(l->hostname) : NULL,
 		.paths = c->paths,
 		.pos = o->pos,
 	};
-	if (o->n_addresses && *o->addresses[number].value)
-		/* Checked when it was read. */
-		(void)addr_parse_ip(o->addresses[number].value, made->addr);
-	c->n_listeners++;
+	memcpy(made->addr, place->ip, sizeof(made->addr));
 	if (!made->name || (l->hostname && !made->hostname))
 		r->err = -ENOMEM;
 }
@@ -317,8 +374,92 @@ static void add_terminated(struct resolving *r, const struct gw_object *o, struc
 	}
 	memcpy(made.backends, c->terminate, c->n_terminate * sizeof(*made.backends));
 	made.n_backends = c->n_terminate;
-	add_to_listener(r, o, l, &made);
+	add_to_listener(r, l, &made);
 	add_route(r, &made);
+}
+
+static void add_place(struct resolving *r, const struct gw_object *o, struct gw_listener *l,
+		      const uint8_t ip[16], const char *name)
+{
+	struct gw_place *grown = reallocarray(l->places, l->n_places + 1, sizeof(*grown));
+	char *label = table_label(o, l->name, name);
+
+	l->places = grown ? grown : l->places;
+	if (!grown || !label) {
+		free(label);
+		r->err = -ENOMEM;
+		return;
+	}
+	memcpy(grown[l->n_places].ip, ip, 16);
+	grown[l->n_places++].label = label;
+}
+
+void gw_forget_places(struct gw_listener *l)
+{
+	for (size_t i = 0; i < l->n_places; i++)
+		free(l->places[i].label);
+	free(l->places);
+	l->places = NULL;
+	l->n_places = 0;
+}
+
+static void place_on_own_addresses(struct resolving *r, const struct gw_object *o,
+				   struct gw_listener *l)
+{
+	uint8_t ip[16];
+	char name[12];
+
+	/* A name that nobody can ask for has no place. */
+	if (!is_served(o, l) || (l->hostname && !can_be_asked_for(l->hostname)))
+		return;
+	for (size_t i = 0; i < n_addresses_of(o); i++) {
+		if (is_address_spare(o, i))
+			continue;
+		address_of(o, i, ip);
+		snprintf(name, sizeof(name), i ? "%zu" : "", i);
+		add_place(r, o, l, ip, name);
+	}
+}
+
+static bool is_placed(const struct gw_listener *l, const uint8_t ip[16])
+{
+	for (size_t i = 0; i < l->n_places; i++)
+		if (!memcmp(l->places[i].ip, ip, 16))
+			return true;
+	return false;
+}
+
+/*
+ * Connections to an address that a listener of another Gateway is on go by what is there, and to
+ * nothing that is on all addresses: a listener on all of them has to be there as well, to make one
+ * set with the other's.
+ */
+static void place_beside(struct resolving *r, const struct gw_object *o, struct gw_listener *l,
+			 const struct gw_listener *other)
+{
+	char name[ADDR_TEXT_SIZE];
+	size_t n = l->n_places;
+
+	for (size_t k = 0; other->port == l->port && k < other->n_places; k++) {
+		const uint8_t *ip = other->places[k].ip;
+
+		for (size_t i = 0; i < n; i++)
+			if (is_within(ip, l->places[i].ip) && !is_placed(l, ip) &&
+			    !rival_at(r, ip, l))
+				add_place(r, o, l, ip, addr_format_ip(name, ip));
+	}
+}
+
+static void place_on_others(struct resolving *r, const struct gw_object *o, struct gw_listener *l)
+{
+	const struct gateway *gw = r->gw;
+
+	for (size_t i = 0; l->n_places && i < gw->n; i++) {
+		const struct gw_object *other = gw->objects[i];
+
+		for (size_t k = 0; other->kind == GW_GATEWAY && k < other->n_listeners; k++)
+			place_beside(r, o, l, &other->listeners[k]);
+	}
 }
 
 static void add_listeners(struct resolving *r, struct gw_object *o)
@@ -326,12 +467,10 @@ static void add_listeners(struct resolving *r, struct gw_object *o)
 	for (size_t i = 0; i < o->n_listeners; i++) {
 		struct gw_listener *l = &o->listeners[i];
 
-		if (!is_served(o, l) || (l->hostname && !can_be_asked_for(l->hostname)))
-			continue;
-		l->config_name = table_label(o->ns, o->name, l->name, 0);
-		for (size_t k = 0; k < (o->n_addresses ? o->n_addresses : 1); k++)
-			add_listener(r, o, l, k);
-		if (is_terminated(l))
+		place_on_others(r, o, l);
+		for (size_t k = 0; k < l->n_places; k++)
+			add_listener(r, o, l, &l->places[k]);
+		if (l->n_places && is_terminated(l))
 			add_terminated(r, o, l);
 	}
 }
@@ -346,6 +485,20 @@ static bool has_bad_address(const struct gw_object *o)
 		    (*o->addresses[i].value && addr_parse_ip(o->addresses[i].value, ip)))
 			return true;
 	return false;
+}
+
+/* Accepted, but no socket can be bound to it; NULL = all can. */
+static const char *unusable_address(const struct gw_object *o)
+{
+	const char *why;
+	uint8_t ip[16];
+
+	for (size_t i = 0; i < o->n_addresses; i++) {
+		address_of(o, i, ip);
+		if (!config_ip_is_usable(ip, &why))
+			return o->addresses[i].value;
+	}
+	return NULL;
 }
 
 /* What stands in the way of the whole Gateway, whatever its listeners are. */
@@ -367,6 +520,7 @@ static void check_gateway(const struct resolving *r, struct gw_object *o)
 		       "only addresses of type IPAddress can be listened on");
 	else
 		o->is_accepted = true;
+	o->is_programmed = o->is_accepted && !unusable_address(o);
 }
 
 static void settle_gateway(struct gw_object *o)
@@ -385,8 +539,12 @@ static void settle_gateway(struct gw_object *o)
 	else
 		gw_set(&o->conditions, "Accepted", n_good, "ListenersNotValid",
 		       "%zu of %zu listeners are valid", n_good, o->n_listeners);
-	gw_set(&o->conditions, "Programmed", n_good, n_good ? "Programmed" : "Invalid",
-	       n_good ? "connections are accepted" : "no listener is valid");
+	if (!o->is_programmed)
+		gw_set(&o->conditions, "Programmed", false, "AddressNotUsable",
+		       "%s cannot be listened on", unusable_address(o));
+	else
+		gw_set(&o->conditions, "Programmed", n_good, n_good ? "Programmed" : "Invalid",
+		       n_good ? "connections are accepted" : "no listener is valid");
 }
 
 static void resolve_gateways(struct resolving *r)
@@ -417,8 +575,12 @@ static void resolve_gateways(struct resolving *r)
 		for (size_t k = 0; k < o->n_listeners; k++)
 			settle_listener(o, &o->listeners[k]);
 		settle_gateway(o);
-		add_listeners(r, o);
+		for (size_t k = 0; k < o->n_listeners; k++)
+			place_on_own_addresses(r, o, &o->listeners[k]);
 	}
+	for (size_t i = 0; i < gw->n; i++)
+		if (gw->objects[i]->kind == GW_GATEWAY)
+			add_listeners(r, gw->objects[i]);
 }
 
 /* --- attachment ------------------------------------------------------------------------------ */
@@ -523,7 +685,7 @@ static enum step attach_to_gateway(struct resolving *r, struct gw_object *gatewa
 			reached = has_name(l, route) ? ATTACHED : NO_NAME;
 		if (reached == ATTACHED) {
 			l->attached++;
-			add_to_listener(r, gateway, l, made);
+			add_to_listener(r, l, made);
 		}
 		if (reached > step)
 			step = reached;
@@ -903,15 +1065,14 @@ static void resolve_routes(struct resolving *r)
 
 static void forget(struct gw_object *o)
 {
-	o->is_ours = o->is_accepted = false;
+	o->is_ours = o->is_accepted = o->is_programmed = false;
 	gw_clear(&o->conditions);
 	for (size_t i = 0; i < o->n_listeners; i++) {
 		struct gw_listener *l = &o->listeners[i];
 
 		gw_clear(&l->conditions);
-		free(l->config_name);
-		l->config_name = NULL;
-		l->conflict = NULL;
+		gw_forget_places(l);
+		l->conflict = l->rival = NULL;
 		l->attached = 0;
 	}
 	for (size_t i = 0; i < o->n_parents; i++) {
@@ -922,7 +1083,7 @@ static void forget(struct gw_object *o)
 
 int gateway_resolve(struct gateway *gw, struct config *config)
 {
-	struct resolving r = {.gw = gw, .config = config};
+	struct resolving r = {.gw = gw, .config = config, .n_native = config->n_listeners};
 
 	for (size_t i = 0; i < gw->n; i++)
 		forget(gw->objects[i]);
