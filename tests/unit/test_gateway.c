@@ -102,36 +102,56 @@ static void print_item(FILE *out, const json_t *item)
 	}
 }
 
+/* A configuration, its table and what was wrong with it. */
+struct outcome {
+	struct config_problems problems;
+	struct config *config;
+	struct table *table;
+};
+
+/* Problems of the configuration, not those of the table, go to @out (NULL = nowhere). */
+static void outcome_init(struct outcome *o, const char *text, size_t len, FILE *out)
+{
+	*o = (struct outcome){};
+	config_problems_init(&o->problems);
+	(void)config_parse("f", text, len, &o->config, &o->problems);
+	assert_non_null(o->config);
+	if (out)
+		config_problems_print(&o->problems, out);
+	assert_int_equal(table_build(o->config, NULL, 0, &o->problems, &o->table), 0);
+}
+
+static void outcome_fini(struct outcome *o)
+{
+	table_free(o->table);
+	config_free(o->config);
+	config_problems_fini(&o->problems);
+}
+
 static char *result_of(const char *text, size_t len)
 {
-	struct config_problems problems;
-	struct table *table = NULL;
-	struct config *config;
+	struct outcome o;
+	struct table *table;
 	char *result = NULL;
 	size_t size, i;
 	json_t *items, *item;
 	FILE *out = open_memstream(&result, &size);
 
 	assert_non_null(out);
-	config_problems_init(&problems);
-	(void)config_parse("f", text, len, &config, &problems);
-	assert_non_null(config);
-	config_problems_print(&problems, out);
-	assert_int_equal(table_build(config, NULL, 0, &problems, &table), 0);
+	outcome_init(&o, text, len, out);
+	table = o.table;
 	if (table->n_names)
 		qsort_r(table->names, table->n_names, sizeof(*table->names), compare_names, table);
 	for (i = 0; i < table->n_names; i++)
 		print_name(out, table, &table->names[i]);
-	if (config->gateway) {
-		items = gateway_status(config->gateway, NULL, NULL);
+	if (o.config->gateway) {
+		items = gateway_status(o.config->gateway, NULL, NULL);
 		json_array_foreach (items, i, item)
 			print_item(out, item);
 		json_decref(items);
 	}
 	fclose(out);
-	table_free(table);
-	config_free(config);
-	config_problems_fini(&problems);
+	outcome_fini(&o);
 	return result;
 }
 
@@ -195,10 +215,141 @@ static void every_case_gives_the_names_and_statuses_of_its_rule(void **state)
 	assert_true(n >= CASES_AT_LEAST);
 }
 
+/* --- more endpoints than a route has room for ------------------------------------------------- */
+
+/* A Service with @n endpoints 10.@number.x.y. */
+static void print_service(FILE *out, unsigned int number, unsigned int n)
+{
+	fprintf(out,
+		"---\napiVersion: v1\nkind: Service\nmetadata: {name: s%u}\n"
+		"spec: {ports: [{port: 443}]}\n",
+		number);
+	for (unsigned int first = 0; first < n; first += 1000) {
+		fprintf(out,
+			"---\napiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+			"metadata: {name: s%u-%u, labels: {kubernetes.io/service-name: s%u}}\n"
+			"addressType: IPv4\nports: [{port: 443}]\nendpoints:\n",
+			number, first, number);
+		for (unsigned int i = first; i < n && i < first + 1000; i++)
+			fprintf(out, "- {addresses: [10.%u.%u.%u]}\n", number, i / 250, i % 250);
+	}
+}
+
+/* One route with a reference of weight @weights[i] to a Service with @sizes[i] endpoints. */
+static char *objects_with_endpoints(const unsigned int *sizes, const unsigned int *weights,
+				    unsigned int n)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	assert_non_null(out);
+	fprintf(out, "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
+		     "metadata: {name: gw}\nspec:\n  gatewayClassName: any\n  listeners:\n"
+		     "  - {name: tls, port: 443, protocol: TLS, tls: {mode: Passthrough}}\n"
+		     "---\napiVersion: gateway.networking.k8s.io/v1\nkind: TLSRoute\n"
+		     "metadata: {name: r}\nspec:\n  parentRefs: [{name: gw}]\n"
+		     "  hostnames: [app.example.com]\n  rules: [{backendRefs: [");
+	for (unsigned int i = 0; i < n; i++)
+		fprintf(out, "%s{name: s%u, port: 443, weight: %u}", i ? ", " : "", i, weights[i]);
+	fprintf(out, "]}]\n");
+	for (unsigned int i = 0; i < n; i++)
+		print_service(out, i, sizes[i]);
+	fclose(out);
+	return text;
+}
+
+/* What the endpoints of Service @number have in all, and how many there are. */
+static uint64_t weight_of(const struct table *t, unsigned int number, size_t *ret_n)
+{
+	uint64_t weight = 0;
+	char prefix[16];
+
+	*ret_n = 0;
+	snprintf(prefix, sizeof(prefix), "10.%u.", number);
+	for (size_t i = 0; i < t->n_slots; i++) {
+		if (strncmp(t->backends[t->slots[i].backend]->text, prefix, strlen(prefix)) != 0)
+			continue;
+		weight += t->slots[i].weight;
+		++*ret_n;
+	}
+	return weight;
+}
+
+static void every_reference_has_room_where_one_has_too_many_endpoints(void **state)
+{
+	static const unsigned int sizes[] = {2500, 1, 300}, weights[] = {1, 1, 2};
+	_cleanup_free_ char *text = objects_with_endpoints(sizes, weights, 3);
+	json_t *items;
+	char *shown;
+	uint64_t large;
+	struct outcome o;
+	size_t n;
+
+	(void)state;
+	outcome_init(&o, text, strlen(text), NULL);
+	assert_int_equal(o.problems.n, 0);
+	assert_int_equal(o.table->n_slots, TW_ROUTE_BACKENDS_MAX);
+	large = weight_of(o.table, 0, &n);
+	assert_int_equal(n, TW_ROUTE_BACKENDS_MAX - 1 - 300);
+	/* Shares are whole numbers of at most TW_WEIGHT_MAX. */
+	assert_true(weight_of(o.table, 1, &n) * 99 / 100 <= large);
+	assert_true(weight_of(o.table, 1, &n) * 101 / 100 >= large);
+	assert_int_equal(n, 1);
+	assert_true(weight_of(o.table, 2, &n) * 99 / 200 <= large);
+	assert_true(weight_of(o.table, 2, &n) * 101 / 200 >= large);
+	assert_int_equal(n, 300);
+	items = gateway_status(o.config->gateway, "TLSRoute", "r");
+	shown = json_dumps(items, 0);
+	assert_non_null(strstr(shown, "a route has room for 1024"));
+	free(shown);
+	json_decref(items);
+	outcome_fini(&o);
+}
+
+static void sixteen_large_references_have_the_same_room(void **state)
+{
+	unsigned int sizes[16], weights[16];
+	struct outcome o;
+	char *text;
+	size_t n;
+
+	(void)state;
+	for (size_t i = 0; i < 16; i++) {
+		sizes[i] = 200;
+		weights[i] = 1;
+	}
+	text = objects_with_endpoints(sizes, weights, 16);
+	outcome_init(&o, text, strlen(text), NULL);
+	for (unsigned int i = 0; i < 16; i++) {
+		assert_int_equal(weight_of(o.table, i, &n), 64);
+		assert_int_equal(n, 64);
+	}
+	outcome_fini(&o);
+	free(text);
+}
+
+static void a_small_weight_stays_small_with_many_endpoints(void **state)
+{
+	static const unsigned int sizes[] = {1, 100}, weights[] = {1000000, 3};
+	_cleanup_free_ char *text = objects_with_endpoints(sizes, weights, 2);
+	struct outcome o;
+	size_t n;
+
+	(void)state;
+	outcome_init(&o, text, strlen(text), NULL);
+	assert_int_equal(weight_of(o.table, 0, &n), 1000000);
+	assert_int_equal(weight_of(o.table, 1, &n), 3);
+	outcome_fini(&o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_case_gives_the_names_and_statuses_of_its_rule),
+		cmocka_unit_test(every_reference_has_room_where_one_has_too_many_endpoints),
+		cmocka_unit_test(sixteen_large_references_have_the_same_room),
+		cmocka_unit_test(a_small_weight_stays_small_with_many_endpoints),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -766,6 +766,7 @@ static const struct gw_port *service_port(const struct gw_object *service, uint3
 struct endpoints {
 	struct tw_backend *items;
 	size_t n;
+	bool is_cut; /* there are more than a route may have */
 };
 
 static int add_endpoint(struct endpoints *list, const char *address, uint32_t port)
@@ -779,6 +780,9 @@ static int add_endpoint(struct endpoints *list, const char *address, uint32_t po
 	for (size_t i = 0; i < list->n; i++)
 		if (!strcmp(list->items[i].text, backend.text))
 			return 0;
+	list->is_cut = list->n == TW_ROUTE_BACKENDS_MAX;
+	if (list->is_cut)
+		return 0;
 	grown = reallocarray(list->items, list->n + 1, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
@@ -920,6 +924,51 @@ static uint64_t greatest_divisor(uint64_t a, uint64_t b)
 	return a;
 }
 
+static size_t n_kept(const struct share *share, size_t most)
+{
+	size_t n = share->endpoints.n ? share->endpoints.n : 1; /* the one that refuses */
+
+	return n < most ? n : most;
+}
+
+/*
+ * How many endpoints a share may have, so that all of them together have room in a route: small
+ * ones keep theirs, and none is without. (Of large ones the first are used, so that a change at the
+ * end moves nobody.)
+ */
+static size_t room_for_each(const struct share *shares, size_t n)
+{
+	size_t most = TW_ROUTE_BACKENDS_MAX + 1, sum;
+
+	do {
+		most--;
+		sum = 0;
+		for (size_t i = 0; i < n; i++)
+			sum += n_kept(&shares[i], most);
+	} while (sum > TW_ROUTE_BACKENDS_MAX);
+	return most;
+}
+
+static void add_share(const struct share *share, uint64_t factor, size_t n,
+		      struct config_route *made)
+{
+	uint64_t weight = share->weight * factor / n;
+
+	/* Too small to be divided: fewer endpoints have it, so that it stays what it is. */
+	if (share->weight && !weight) {
+		n = share->weight * factor;
+		weight = 1;
+	}
+	for (size_t i = 0; i < n; i++) {
+		struct config_backend *b = &made->backends[made->n_backends++];
+
+		b->weight = (uint32_t)weight;
+		b->is_invalid = !share->endpoints.n;
+		if (share->endpoints.n)
+			b->backend = share->endpoints.items[i];
+	}
+}
+
 /*
  * A share is divided evenly among its endpoints; one without any keeps it, and refuses. All weights
  * are multiplied by the least number that makes them whole, if they then still fit.
@@ -927,11 +976,11 @@ static uint64_t greatest_divisor(uint64_t a, uint64_t b)
 static void add_shares(struct resolving *r, const struct share *shares, size_t n,
 		       struct config_route *made)
 {
+	size_t most_endpoints = room_for_each(shares, n), n_backends = 0;
 	uint64_t factor = 1, most = 0;
-	size_t n_backends = 0;
 
 	for (size_t i = 0; i < n; i++) {
-		size_t k = shares[i].endpoints.n ? shares[i].endpoints.n : 1;
+		size_t k = n_kept(&shares[i], most_endpoints);
 
 		if (factor <= TW_WEIGHT_MAX)
 			factor = factor / greatest_divisor(factor, k) * k;
@@ -945,47 +994,55 @@ static void add_shares(struct resolving *r, const struct share *shares, size_t n
 		r->err = -ENOMEM;
 		return;
 	}
-	for (size_t i = 0; i < n; i++) {
-		const struct endpoints *list = &shares[i].endpoints;
-		size_t k = list->n ? list->n : 1;
-		uint64_t weight = shares[i].weight * factor / k;
+	for (size_t i = 0; i < n; i++)
+		add_share(&shares[i], factor, n_kept(&shares[i], most_endpoints), made);
+}
 
-		if (shares[i].weight && !weight)
-			weight = 1;
-		for (size_t e = 0; e < k && made->n_backends < TW_ROUTE_BACKENDS_MAX; e++) {
-			struct config_backend *b = &made->backends[made->n_backends++];
+static bool is_any_cut(const struct share *shares, size_t n)
+{
+	size_t most = n ? room_for_each(shares, n) : 0;
 
-			b->weight = (uint32_t)weight;
-			b->is_invalid = !list->n;
-			if (list->n)
-				b->backend = list->items[e];
-		}
-	}
+	for (size_t i = 0; i < n; i++)
+		if (shares[i].endpoints.is_cut || shares[i].endpoints.n > most)
+			return true;
+	return false;
+}
+
+static void settle_references(struct gw_object *route, const struct share *shares)
+{
+	const struct share *bad = NULL;
+	bool is_cut = is_any_cut(shares, route->n_backends);
+
+	for (size_t i = route->n_backends; i-- > 0;)
+		if (shares[i].reason)
+			bad = &shares[i];
+	for (size_t i = 0; i < route->n_parents; i++)
+		if (bad && route->parents[i].is_ours)
+			gw_set(&route->parents[i].conditions, "ResolvedRefs", false, bad->reason,
+			       "%s", bad->message);
+		else if (route->parents[i].is_ours)
+			gw_set(&route->parents[i].conditions, "ResolvedRefs", true, "ResolvedRefs",
+			       is_cut ? "all references are resolved; of their endpoints the "
+					"first are used: a route has room for %d"
+				      : "all references are resolved",
+			       TW_ROUTE_BACKENDS_MAX);
 }
 
 static void resolve_backends(struct resolving *r, struct gw_object *route,
 			     struct config_route *made)
 {
 	struct share *shares = calloc(route->n_backends ? route->n_backends : 1, sizeof(*shares));
-	const struct share *bad = NULL;
 
 	if (!shares) {
 		r->err = -ENOMEM;
 		return;
 	}
-	for (size_t i = 0; i < route->n_backends; i++) {
+	for (size_t i = 0; i < route->n_backends; i++)
 		resolve_backend(r, route, &route->backends[i], &shares[i]);
-		if (shares[i].reason && !bad)
-			bad = &shares[i];
-	}
 	if (!route->n_backends)
 		shares[0].weight = 1; /* forwards nothing: every connection is refused */
 	add_shares(r, shares, route->n_backends ? route->n_backends : 1, made);
-	for (size_t i = 0; i < route->n_parents; i++)
-		if (route->parents[i].is_ours)
-			gw_set(&route->parents[i].conditions, "ResolvedRefs", !bad,
-			       bad ? bad->reason : "ResolvedRefs", "%s",
-			       bad ? bad->message : "all references are resolved");
+	settle_references(route, shares);
 	for (size_t i = 0; i < route->n_backends; i++)
 		free(shares[i].endpoints.items);
 	free(shares);
