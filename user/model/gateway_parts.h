@@ -191,8 +191,10 @@ struct gw_object *gw_next_slice(const struct gateway *gateway, const char *ns, c
 /* gateway_read.c: 0 and a new object; -ENOENT: not one of our kinds; -EINVAL; -ENOMEM. */
 int gw_read(const struct yaml_node *node, const char *file, struct config_problems *problems,
 	    struct gw_object **ret_object);
-struct gw_object *gw_object_free(struct gw_object *object);
 const char *gw_kind_word(enum gw_kind kind);
+
+/* gateway_object.c: accepts NULL, returns NULL. */
+struct gw_object *gw_object_free(struct gw_object *object);
 
 /* gateway_resolve.c */
 void gw_forget_places(struct gw_listener *listener);

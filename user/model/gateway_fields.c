@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Values of fields, and what is said of wrong ones (see gateway_fields.h). */
+#include "model/gateway_fields.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+
+void gw_complain(struct gw_reading *r, const struct yaml_node *node, const char *path,
+		 const char *fmt, ...)
+{
+	struct config_pos pos = {.file = r->file, .line = node->line, .column = node->column};
+	_cleanup_free_ char *text = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) < 0)
+		text = NULL;
+	va_end(ap);
+	r->n_errors++;
+	if (!text)
+		r->err = -ENOMEM;
+	else
+		config_problem_add(r->problems, &pos, false, "%s: %s: %s", r->object, path, text);
+}
+
+char *gw_copy(struct gw_reading *r, const char *text)
+{
+	char *copied = strdup(text);
+
+	if (!copied)
+		r->err = -ENOMEM;
+	return copied;
+}
+
+void *gw_many(struct gw_reading *r, size_t n, size_t size)
+{
+	void *items = calloc(n ? n : 1, size);
+
+	if (!items)
+		r->err = -ENOMEM;
+	return items;
+}
+
+void gw_join(char dst[GW_PATH_SIZE], const char *path, const char *key)
+{
+	if (snprintf(dst, GW_PATH_SIZE, "%s%s%s", path, *path ? "." : "", key) >= GW_PATH_SIZE)
+		dst[GW_PATH_SIZE - 1] = '\0';
+}
+
+void gw_join_index(char dst[GW_PATH_SIZE], const char *path, size_t index)
+{
+	if (snprintf(dst, GW_PATH_SIZE, "%s[%zu]", path, index) >= GW_PATH_SIZE)
+		dst[GW_PATH_SIZE - 1] = '\0';
+}
+
+bool gw_same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
+/* --- values ---------------------------------------------------------------------------------- */
+
+bool gw_parse_number(const struct yaml_node *node, int64_t *ret)
+{
+	char *end;
+
+	if (node->type != YAML_SCALAR || !node->is_plain || !node->n)
+		return false;
+	errno = 0;
+	*ret = strtoll(node->text, &end, 10);
+	return !errno && end == node->text + node->n;
+}
+
+char *gw_read_text(struct gw_reading *r, const struct yaml_node *map, const char *path,
+		   const char *key, size_t max, bool (*check)(const char *text), bool is_required,
+		   const char *fallback)
+{
+	const struct yaml_node *node = yaml_get(map, key);
+	char at[GW_PATH_SIZE];
+	int64_t number;
+
+	gw_join(at, path, key);
+	if (!node || yaml_is_null(node)) {
+		if (is_required)
+			gw_complain(r, map, at, "Required value");
+		return fallback ? gw_copy(r, fallback) : NULL;
+	}
+	if (node->type != YAML_SCALAR || strlen(node->text) != node->n ||
+	    gw_parse_number(node, &number)) {
+		gw_complain(r, node, at, "is not a text");
+	} else if (node->n > max) {
+		gw_complain(r, node, at, "may not be longer than %zu bytes", max);
+	} else if (check && !check(node->text)) {
+		gw_complain(r, node, at, "\"%s\" is not valid here", node->text);
+	} else {
+		return gw_copy(r, node->text);
+	}
+	return NULL;
+}
+
+uint32_t gw_read_number(struct gw_reading *r, const struct yaml_node *map, const char *path,
+			const char *key, int64_t min, int64_t max, bool is_required,
+			uint32_t fallback)
+{
+	const struct yaml_node *node = yaml_get(map, key);
+	char at[GW_PATH_SIZE];
+	int64_t value;
+
+	gw_join(at, path, key);
+	if (!node || yaml_is_null(node)) {
+		if (is_required)
+			gw_complain(r, map, at, "Required value");
+		return fallback;
+	}
+	if (gw_parse_number(node, &value) && value >= min && value <= max)
+		return (uint32_t)value;
+	gw_complain(r, node, at, "is not a number from %lld to %lld", (long long)min,
+		    (long long)max);
+	return fallback;
+}
+
+bool gw_read_bool(struct gw_reading *r, const struct yaml_node *map, const char *path,
+		  const char *key, bool fallback)
+{
+	const struct yaml_node *node = yaml_get(map, key);
+	char at[GW_PATH_SIZE];
+
+	if (!node || yaml_is_null(node))
+		return fallback;
+	if (yaml_is(node, "true") || yaml_is(node, "false"))
+		return yaml_is(node, "true");
+	gw_join(at, path, key);
+	gw_complain(r, node, at, "is not true or false");
+	return fallback;
+}
+
+int gw_read_word(struct gw_reading *r, const struct yaml_node *map, const char *path,
+		 const char *key, const char *const *words, size_t n, int fallback)
+{
+	const struct yaml_node *node = yaml_get(map, key);
+	char at[GW_PATH_SIZE];
+
+	if (!node || yaml_is_null(node))
+		return fallback;
+	for (size_t i = 0; i < n; i++)
+		if (yaml_is(node, words[i]))
+			return (int)i;
+	gw_join(at, path, key);
+	gw_complain(r, node, at, "Unsupported value%s%s", node->type == YAML_SCALAR ? ": " : "",
+		    node->type == YAML_SCALAR ? node->text : "");
+	return fallback;
+}
+
+const struct yaml_node *gw_read_list(struct gw_reading *r, const struct yaml_node *map,
+				     const char *path, const char *key, size_t min, size_t max)
+{
+	const struct yaml_node *node = yaml_get(map, key);
+	char at[GW_PATH_SIZE];
+
+	gw_join(at, path, key);
+	if (!node || yaml_is_null(node)) {
+		if (min)
+			gw_complain(r, map, at, "Required value");
+		return NULL;
+	}
+	if (node->type != YAML_SEQUENCE) {
+		gw_complain(r, node, at, "is not a list");
+		return NULL;
+	}
+	if (node->n > max)
+		gw_complain(r, node, at, "Too many: %u: must have at most %zu items", node->n, max);
+	else if (node->n < min)
+		gw_complain(r, node, at, "must have at least %zu items", min);
+	else
+		return node;
+	return NULL;
+}
+
+void gw_read_pairs(struct gw_reading *r, const struct yaml_node *map, const char *path,
+		   const char *key, struct gw_pair **ret, size_t *ret_n)
+{
+	const struct yaml_node *node = yaml_get(map, key);
+	char at[GW_PATH_SIZE];
+
+	if (!node || yaml_is_null(node))
+		return;
+	gw_join(at, path, key);
+	if (node->type != YAML_MAPPING) {
+		gw_complain(r, node, at, "is not a mapping");
+		return;
+	}
+	*ret = gw_many(r, node->n, sizeof(**ret));
+	for (size_t i = 0; *ret && i < node->n; i++) {
+		const struct yaml_node *k = node->items[2 * i], *v = node->items[2 * i + 1];
+
+		if (k->type != YAML_SCALAR || v->type != YAML_SCALAR) {
+			gw_complain(r, v, at, "is not a mapping of texts");
+			continue;
+		}
+		(*ret)[*ret_n].key = gw_copy(r, k->text);
+		(*ret)[(*ret_n)++].value = gw_copy(r, v->text);
+	}
+}

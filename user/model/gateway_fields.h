@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Fields of a Kubernetes object out of YAML, checked as the API server would check them; for
+ * gateway_read*.c. What is wrong is reported with its path, and the object is then left out.
+ */
+#ifndef THRUWAY_GATEWAY_FIELDS_H
+#define THRUWAY_GATEWAY_FIELDS_H
+
+#include "model/gateway_parts.h"
+
+#define GW_PATH_SIZE 256
+
+/* One object that is being read. */
+struct gw_reading {
+	const char *file;
+	struct config_problems *problems;
+	char object[GW_PATH_SIZE]; /* "TLSRoute default/app" */
+	size_t n_errors;
+	int err; /* -ENOMEM */
+};
+
+void gw_complain(struct gw_reading *r, const struct yaml_node *node, const char *path,
+		 const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+/* Without memory NULL, and r->err says so. */
+char *gw_copy(struct gw_reading *r, const char *text);
+void *gw_many(struct gw_reading *r, size_t n, size_t size);
+
+/* "a.b" of "a" and "b"; "a[3]" of "a" and 3. */
+void gw_join(char dst[GW_PATH_SIZE], const char *path, const char *key);
+void gw_join_index(char dst[GW_PATH_SIZE], const char *path, size_t index);
+
+bool gw_same_text(const char *a, const char *b); /* NULL is one of them */
+
+/* --- values ---------------------------------------------------------------------------------- */
+
+bool gw_parse_number(const struct yaml_node *node, int64_t *ret);
+/*
+ * The text at @key of @map, or @fallback (copied; NULL = none) where there is none. @check NULL:
+ * any text of at most @max bytes. NULL also where it is wrong.
+ */
+char *gw_read_text(struct gw_reading *r, const struct yaml_node *map, const char *path,
+		   const char *key, size_t max, bool (*check)(const char *text), bool is_required,
+		   const char *fallback);
+uint32_t gw_read_number(struct gw_reading *r, const struct yaml_node *map, const char *path,
+			const char *key, int64_t min, int64_t max, bool is_required,
+			uint32_t fallback);
+bool gw_read_bool(struct gw_reading *r, const struct yaml_node *map, const char *path,
+		  const char *key, bool fallback);
+/* One of @words: its index, or @fallback. */
+int gw_read_word(struct gw_reading *r, const struct yaml_node *map, const char *path,
+		 const char *key, const char *const *words, size_t n, int fallback);
+/* The list at @key; NULL where there is none, or too few or many items. */
+const struct yaml_node *gw_read_list(struct gw_reading *r, const struct yaml_node *map,
+				     const char *path, const char *key, size_t min, size_t max);
+void gw_read_pairs(struct gw_reading *r, const struct yaml_node *map, const char *path,
+		   const char *key, struct gw_pair **ret, size_t *ret_n);
+
+/* --- patterns (apis/v1/shared_types.go) ------------------------------------------------------ */
+
+bool gw_is_hostname(const char *text);
+bool gw_is_subdomain(const char *text);
+bool gw_is_label(const char *text);
+bool gw_is_group(const char *text);
+bool gw_is_kind(const char *text);
+bool gw_is_any(const char *text); /* but the empty one */
+bool gw_is_protocol(const char *text);
+bool gw_is_controller(const char *text);
+bool gw_is_ip(const char *text);
+bool gw_is_ip_text(const struct yaml_node *node);
+
+/* --- kinds: @node is the spec, of an EndpointSlice the object itself -------------------------- */
+
+void gw_read_class(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o);
+void gw_read_gateway(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o);
+void gw_read_route(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o);
+void gw_read_grant(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o);
+void gw_read_service(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o);
+void gw_read_slice(struct gw_reading *r, const struct yaml_node *node, struct gw_object *o);
+
+#endif

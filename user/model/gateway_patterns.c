@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The patterns that the Gateway API's types have (apis/v1/shared_types.go). */
+#include <ctype.h>
+#include <string.h>
+
+#include "base/addr.h"
+#include "model/gateway_fields.h"
+
+static bool is_lower(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
+}
+
+/* One or more labels of [a-z0-9-] that begin and end with a letter or digit, joined by dots. */
+static bool is_dns(const char *text, size_t len, bool is_one_label)
+{
+	size_t start = 0;
+
+	if (!len)
+		return false;
+	for (size_t i = 0; i <= len; i++) {
+		if (i < len && text[i] != '.') {
+			if (!is_lower(text[i]) && text[i] != '-')
+				return false;
+			continue;
+		}
+		if (i < len && is_one_label)
+			return false;
+		if (i == start || text[start] == '-' || text[i - 1] == '-')
+			return false;
+		start = i + 1;
+	}
+	return true;
+}
+
+bool gw_is_hostname(const char *text)
+{
+	if (!strncmp(text, "*.", 2))
+		text += 2;
+	return is_dns(text, strlen(text), false);
+}
+
+bool gw_is_subdomain(const char *text)
+{
+	return is_dns(text, strlen(text), false);
+}
+
+bool gw_is_label(const char *text)
+{
+	return is_dns(text, strlen(text), true);
+}
+
+bool gw_is_group(const char *text)
+{
+	return !*text || gw_is_subdomain(text);
+}
+
+/* Letters, digits and hyphens, with neither end a hyphen. */
+static bool is_word(const char *text)
+{
+	size_t len = strlen(text);
+
+	if (!len || !isalnum((unsigned char)*text) || !isalnum((unsigned char)text[len - 1]))
+		return false;
+	for (; *text; text++)
+		if (!isalnum((unsigned char)*text) && *text != '-')
+			return false;
+	return true;
+}
+
+bool gw_is_kind(const char *text)
+{
+	return isalpha((unsigned char)*text) && is_word(text);
+}
+
+bool gw_is_any(const char *text)
+{
+	return *text;
+}
+
+bool gw_is_protocol(const char *text)
+{
+	const char *slash = strchr(text, '/');
+
+	if (!slash)
+		return is_word(text);
+	if (!is_dns(text, (size_t)(slash - text), false) || !slash[1])
+		return false;
+	for (text = slash + 1; *text; text++)
+		if (!isalnum((unsigned char)*text))
+			return false;
+	return true;
+}
+
+bool gw_is_controller(const char *text)
+{
+	static const char path[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+				   "/-._~%!$&'()*+,;=:";
+	const char *slash = strchr(text, '/');
+
+	return slash && slash[1] && !slash[1 + strspn(slash + 1, path)] &&
+	       is_dns(text, (size_t)(slash - text), false);
+}
+
+bool gw_is_ip(const char *text)
+{
+	uint8_t ip[16];
+
+	return !addr_parse_ip(text, ip);
+}
+
+bool gw_is_ip_text(const struct yaml_node *node)
+{
+	return node->type == YAML_SCALAR && gw_is_ip(node->text);
+}

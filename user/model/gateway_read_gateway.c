@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* GatewayClass and Gateway out of YAML, as the API server takes them (see gateway_fields.h). */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "model/gateway_fields.h"
+
+/* What it names is told in the status: there are no parameters of ours. */
+static void read_parameters(struct gw_reading *r, const struct yaml_node *map, const char *path,
+			    struct gw_object *o)
+{
+	const struct yaml_node *node = map ? yaml_get(map, "parametersRef") : NULL;
+	_cleanup_free_ char *group = NULL, *kind = NULL, *name = NULL;
+	char at[GW_PATH_SIZE];
+
+	if (!node || yaml_is_null(node))
+		return;
+	gw_join(at, path, "parametersRef");
+	group = gw_read_text(r, node, at, "group", 253, gw_is_group, true, "");
+	kind = gw_read_text(r, node, at, "kind", 63, gw_is_kind, true, "");
+	name = gw_read_text(r, node, at, "name", 253, gw_is_any, true, "");
+	if (group && kind && name &&
+	    asprintf(&o->parameters, "%s%s%s %s", group, *group ? "/" : "", kind, name) < 0) {
+		o->parameters = NULL;
+		r->err = -ENOMEM;
+	}
+}
+
+void gw_read_class(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o)
+{
+	o->controller =
+		gw_read_text(r, spec, "spec", "controllerName", 253, gw_is_controller, true, "");
+	read_parameters(r, spec, "spec", o);
+	free(gw_read_text(r, spec, "spec", "description", 64, NULL, false, NULL));
+}
+
+/* --- listeners ------------------------------------------------------------------------------- */
+
+static void read_selector(struct gw_reading *r, const struct yaml_node *namespaces,
+			  const char *path, struct gw_listener *l)
+{
+	static const char *const words[] = {"In", "NotIn", "Exists", "DoesNotExist"};
+	const struct yaml_node *selector = yaml_get(namespaces, "selector"), *list, *values;
+	char at[GW_PATH_SIZE], list_at[GW_PATH_SIZE], item[GW_PATH_SIZE];
+
+	if (!selector || yaml_is_null(selector))
+		return;
+	l->has_selector = true;
+	gw_join(at, path, "selector");
+	gw_read_pairs(r, selector, at, "matchLabels", &l->labels, &l->n_labels);
+	list = gw_read_list(r, selector, at, "matchExpressions", 0, 1000);
+	gw_join(list_at, at, "matchExpressions");
+	l->rules = list ? gw_many(r, list->n, sizeof(*l->rules)) : NULL;
+	for (size_t i = 0; l->rules && i < list->n; i++) {
+		struct gw_selector_rule *rule = &l->rules[l->n_rules++];
+
+		gw_join_index(item, list_at, i);
+		rule->key = gw_read_text(r, list->items[i], item, "key", 317, gw_is_any, true, "");
+		rule->op = (unsigned int)gw_read_word(r, list->items[i], item, "operator", words, 4,
+						      GW_EXISTS);
+		values = gw_read_list(r, list->items[i], item, "values", 0, 1000);
+		rule->values = values ? gw_many(r, values->n, sizeof(char *)) : NULL;
+		for (size_t k = 0; rule->values && k < values->n; k++)
+			if (values->items[k]->type == YAML_SCALAR)
+				rule->values[rule->n_values++] = gw_copy(r, values->items[k]->text);
+		if ((rule->op == GW_IN || rule->op == GW_NOT_IN) != !!rule->n_values)
+			gw_complain(r, list->items[i], item,
+				    "values: must be given for In and NotIn, and for these alone");
+	}
+}
+
+static enum gw_protocol protocol_of(const char *text)
+{
+	static const char *const words[] = {"HTTP", "HTTPS", "TLS", "TCP", "UDP"};
+
+	for (size_t i = 0; text && i < ARRAY_SIZE(words); i++)
+		if (!strcmp(text, words[i]))
+			return (enum gw_protocol)i;
+	return GW_OTHER;
+}
+
+static void read_tls(struct gw_reading *r, const struct yaml_node *node, const char *path,
+		     struct gw_listener *l)
+{
+	static const char *const modes[] = {"Terminate", "Passthrough"};
+	const struct yaml_node *tls = yaml_get(node, "tls"), *certificates, *options;
+	char at[GW_PATH_SIZE], options_at[GW_PATH_SIZE];
+	size_t n_errors = r->n_errors;
+
+	gw_join(at, path, "tls");
+	if (!tls || yaml_is_null(tls)) {
+		if (l->protocol == GW_TLS)
+			gw_complain(r, node, path, "tls mode must be set for protocol TLS");
+		return;
+	}
+	if (l->protocol == GW_HTTP || l->protocol == GW_TCP || l->protocol == GW_UDP) {
+		gw_complain(r, tls, at,
+			    "tls must not be specified for protocols ['HTTP', 'TCP', 'UDP']");
+		return;
+	}
+	l->is_passthrough = gw_read_word(r, tls, at, "mode", modes, 2, 0);
+	if (l->protocol == GW_HTTPS && l->is_passthrough)
+		gw_complain(r, tls, at, "tls mode must be Terminate for protocol HTTPS");
+	certificates = gw_read_list(r, tls, at, "certificateRefs", 0, 64);
+	options = yaml_get(tls, "options");
+	gw_join(options_at, at, "options");
+	if (options && options->n > 16)
+		gw_complain(r, options, options_at, "Too many: %u: must have at most 16 items",
+			    options->n);
+	/* Of a mode that cannot be read nobody knows what it needs. */
+	if (r->n_errors == n_errors && !l->is_passthrough && !(certificates && certificates->n) &&
+	    !(options && options->n))
+		gw_complain(r, tls, at,
+			    "certificateRefs or options must be specified when mode is Terminate");
+}
+
+static void read_allowed(struct gw_reading *r, const struct yaml_node *node, const char *path,
+			 struct gw_listener *l)
+{
+	static const char *const words[] = {"Same", "All", "Selector"};
+	const struct yaml_node *allowed = yaml_get(node, "allowedRoutes"), *namespaces, *kinds;
+	char at[GW_PATH_SIZE], kinds_at[GW_PATH_SIZE], item[GW_PATH_SIZE];
+
+	if (!allowed || yaml_is_null(allowed))
+		return;
+	gw_join(at, path, "allowedRoutes");
+	namespaces = yaml_get(allowed, "namespaces");
+	if (namespaces && !yaml_is_null(namespaces)) {
+		gw_join(item, at, "namespaces");
+		l->from =
+			(enum gw_from)gw_read_word(r, namespaces, item, "from", words, 3, GW_SAME);
+		if (l->from == GW_SELECTOR)
+			read_selector(r, namespaces, item, l);
+	}
+	kinds = gw_read_list(r, allowed, at, "kinds", 0, 8);
+	l->kinds = kinds ? gw_many(r, kinds->n, sizeof(*l->kinds)) : NULL;
+	gw_join(kinds_at, at, "kinds");
+	for (size_t i = 0; l->kinds && i < kinds->n; i++) {
+		gw_join_index(item, kinds_at, i);
+		l->kinds[l->n_kinds].group = gw_read_text(r, kinds->items[i], item, "group", 253,
+							  gw_is_group, false, GATEWAY_GROUP);
+		l->kinds[l->n_kinds++].kind =
+			gw_read_text(r, kinds->items[i], item, "kind", 63, gw_is_kind, true, "");
+	}
+}
+
+static void read_listener(struct gw_reading *r, const struct yaml_node *node, const char *path,
+			  struct gw_listener *l)
+{
+	l->name = gw_read_text(r, node, path, "name", 253, gw_is_subdomain, true, "");
+	l->hostname = gw_read_text(r, node, path, "hostname", 253, gw_is_hostname, false, NULL);
+	if (l->hostname && !*l->hostname) {
+		free(l->hostname);
+		l->hostname = NULL;
+	}
+	l->port = gw_read_number(r, node, path, "port", 1, 65535, true, 0);
+	l->protocol_text = gw_read_text(r, node, path, "protocol", 255, gw_is_protocol, true, "");
+	l->protocol = protocol_of(l->protocol_text);
+	if (l->hostname && (l->protocol == GW_TCP || l->protocol == GW_UDP))
+		gw_complain(r, node, path,
+			    "hostname must not be specified for protocols ['TCP', 'UDP']");
+	read_tls(r, node, path, l);
+	read_allowed(r, node, path, l);
+}
+
+/*
+ * What the API server asks of all listeners together once each by itself is right: two that lack
+ * their names, say, have no name in common.
+ */
+static void check_listeners(struct gw_reading *r, const struct yaml_node *list,
+			    const struct gw_object *o)
+{
+	char at[GW_PATH_SIZE];
+
+	for (size_t i = 0; i < o->n_listeners; i++)
+		for (size_t k = 0; k < i; k++) {
+			const struct gw_listener *l = &o->listeners[i], *other = &o->listeners[k];
+
+			gw_join_index(at, "spec.listeners", i);
+			if (gw_same_text(other->name, l->name))
+				gw_complain(r, list->items[i], at,
+					    "Listener name must be unique within the Gateway");
+			if (other->port == l->port &&
+			    gw_same_text(other->protocol_text, l->protocol_text) &&
+			    gw_same_text(other->hostname, l->hostname))
+				gw_complain(r, list->items[i], at,
+					    "Combination of port, protocol and hostname must be "
+					    "unique for each listener");
+		}
+}
+
+/* --- the Gateway ----------------------------------------------------------------------------- */
+
+static void read_address(struct gw_reading *r, const struct yaml_node *node, const char *path,
+			 const struct gw_object *o, struct gw_address *a)
+{
+	uint8_t ip[16];
+	bool is_ip_type;
+
+	a->type = gw_read_text(r, node, path, "type", 253, gw_is_any, false, "IPAddress");
+	a->value = gw_read_text(r, node, path, "value", 253, NULL, false, "");
+	if (!a->type || !a->value || !*a->value)
+		return;
+	is_ip_type = !strcmp(a->type, "IPAddress");
+	if (is_ip_type && addr_parse_ip(a->value, ip))
+		gw_complain(r, node, path, "IPAddress values must be valid IP addresses");
+	for (size_t i = 0; i < o->n_addresses; i++)
+		if ((is_ip_type || !strcmp(a->type, "Hostname")) &&
+		    gw_same_text(o->addresses[i].type, a->type) &&
+		    gw_same_text(o->addresses[i].value, a->value)) {
+			gw_complain(r, node, path, "%s values must be unique", a->type);
+			break;
+		}
+}
+
+void gw_read_gateway(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o)
+{
+	const struct yaml_node *list = gw_read_list(r, spec, "spec", "listeners", 1, 64);
+	const struct yaml_node *addresses = gw_read_list(r, spec, "spec", "addresses", 0, 16);
+	size_t n_errors = r->n_errors;
+	char at[GW_PATH_SIZE];
+
+	o->listeners = list ? gw_many(r, list->n, sizeof(*o->listeners)) : NULL;
+	for (size_t i = 0; o->listeners && i < list->n; i++) {
+		gw_join_index(at, "spec.listeners", i);
+		read_listener(r, list->items[i], at, &o->listeners[o->n_listeners++]);
+	}
+	if (r->n_errors == n_errors)
+		check_listeners(r, list, o);
+	o->class = gw_read_text(r, spec, "spec", "gatewayClassName", 253, gw_is_any, true, "");
+	read_parameters(r, yaml_get(spec, "infrastructure"), "spec.infrastructure", o);
+	o->addresses = addresses ? gw_many(r, addresses->n, sizeof(*o->addresses)) : NULL;
+	for (size_t i = 0; o->addresses && i < addresses->n; i++) {
+		gw_join_index(at, "spec.addresses", i);
+		read_address(r, addresses->items[i], at, o, &o->addresses[i]);
+		o->n_addresses++;
+	}
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* TLSRoute and ReferenceGrant out of YAML, as the API server takes them (see gateway_fields.h). */
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/gateway_fields.h"
+
+static void read_parent(struct gw_reading *r, const struct yaml_node *node, const char *path,
+			struct gw_parent *p)
+{
+	p->group = gw_read_text(r, node, path, "group", 253, gw_is_group, false, GATEWAY_GROUP);
+	p->kind = gw_read_text(r, node, path, "kind", 63, gw_is_kind, false, "Gateway");
+	p->ns = gw_read_text(r, node, path, "namespace", 63, gw_is_label, false, NULL);
+	p->name = gw_read_text(r, node, path, "name", 253, gw_is_any, true, "");
+	p->section = gw_read_text(r, node, path, "sectionName", 253, gw_is_subdomain, false, NULL);
+	p->port = gw_read_number(r, node, path, "port", 1, 65535, false, 0);
+}
+
+/*
+ * Of one parent that is named twice, either both name a listener, or both a port, and another one:
+ * no listener is meant by both. (Ports are of the experimental channel, and may stand beside names
+ * here; the messages are those of the standard channel.)
+ */
+static void check_parents(struct gw_reading *r, const struct yaml_node *list,
+			  const struct gw_object *o, size_t i, size_t k)
+{
+	const struct gw_parent *p = &o->parents[i], *q = &o->parents[k];
+	char at[GW_PATH_SIZE];
+
+	if (!gw_same_text(p->group, q->group) || !gw_same_text(p->kind, q->kind) ||
+	    !gw_same_text(p->name, q->name) ||
+	    strcmp(p->ns ? p->ns : o->ns, q->ns ? q->ns : o->ns) != 0)
+		return;
+	gw_join_index(at, "spec.parentRefs", i);
+	if (!p->section != !q->section || (!p->section && (!p->port || !q->port)))
+		gw_complain(r, list->items[i], at,
+			    "sectionName must be specified when parentRefs includes 2 or more "
+			    "references to the same parent");
+	else if (gw_same_text(p->section, q->section) &&
+		 (!p->port || !q->port || p->port == q->port))
+		gw_complain(r, list->items[i], at,
+			    "sectionName must be unique when parentRefs includes 2 or more "
+			    "references to the same parent");
+}
+
+static void read_parents(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o)
+{
+	const struct yaml_node *list = gw_read_list(r, spec, "spec", "parentRefs", 0, 32);
+	size_t n_errors = r->n_errors;
+	char at[GW_PATH_SIZE];
+
+	o->parents = list ? gw_many(r, list->n, sizeof(*o->parents)) : NULL;
+	for (size_t i = 0; o->parents && i < list->n; i++) {
+		gw_join_index(at, "spec.parentRefs", i);
+		read_parent(r, list->items[i], at, &o->parents[o->n_parents++]);
+	}
+	if (r->n_errors != n_errors)
+		return;
+	for (size_t i = 0; i < o->n_parents; i++)
+		for (size_t k = 0; k < i; k++)
+			check_parents(r, list, o, i, k);
+}
+
+static void read_hostnames(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o)
+{
+	bool is_optional = strstr(o->api_version, "/v1alpha2");
+	const struct yaml_node *list =
+		gw_read_list(r, spec, "spec", "hostnames", is_optional ? 0 : 1, 1024);
+	char at[GW_PATH_SIZE];
+
+	o->hostnames = list ? gw_many(r, list->n, sizeof(char *)) : NULL;
+	for (size_t i = 0; o->hostnames && i < list->n; i++) {
+		const struct yaml_node *node = list->items[i];
+		bool is_text = node->type == YAML_SCALAR && node->n && node->n <= 253 &&
+			       strlen(node->text) == node->n;
+
+		gw_join_index(at, "spec.hostnames", i);
+		if (is_text && gw_is_ip(node->text))
+			gw_complain(r, node, at, "Hostnames cannot contain an IP");
+		else if (is_text && strchr(node->text, '*') && !gw_is_hostname(node->text))
+			gw_complain(
+				r, node, at,
+				"Wildcards on hostnames must be the first label, and the rest of "
+				"hostname must be valid based on RFC-1123");
+		else if (!is_text || !gw_is_hostname(node->text))
+			gw_complain(r, node, at, "Hostnames must be valid based on RFC-1123");
+		else
+			o->hostnames[o->n_hostnames++] = gw_copy(r, node->text);
+	}
+}
+
+static void read_backend(struct gw_reading *r, const struct yaml_node *node, const char *path,
+			 struct gw_backend *b)
+{
+	b->group = gw_read_text(r, node, path, "group", 253, gw_is_group, false, "");
+	b->kind = gw_read_text(r, node, path, "kind", 63, gw_is_kind, false, "Service");
+	b->ns = gw_read_text(r, node, path, "namespace", 63, gw_is_label, false, NULL);
+	b->name = gw_read_text(r, node, path, "name", 253, gw_is_any, true, "");
+	b->port = gw_read_number(r, node, path, "port", 1, 65535, false, 0);
+	b->weight = gw_read_number(r, node, path, "weight", 0, TW_WEIGHT_MAX, false, 1);
+	if (b->group && b->kind && !*b->group && !strcmp(b->kind, "Service") && !b->port)
+		gw_complain(r, node, path, "Must have port for Service reference");
+}
+
+void gw_read_route(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o)
+{
+	bool is_old = strstr(o->api_version, "/v1alpha2");
+	const struct yaml_node *rules = gw_read_list(r, spec, "spec", "rules", 1, is_old ? 16 : 1);
+	const struct yaml_node *list;
+	char at[GW_PATH_SIZE];
+
+	read_parents(r, spec, o);
+	read_hostnames(r, spec, o);
+	/* Rules have nothing to tell them apart by: of several, the first counts. */
+	if (rules)
+		free(gw_read_text(r, rules->items[0], "spec.rules[0]", "name", 253, gw_is_subdomain,
+				  false, NULL));
+	list = rules ? gw_read_list(r, rules->items[0], "spec.rules[0]", "backendRefs",
+				    is_old ? 0 : 1, 16)
+		     : NULL;
+	o->backends = list ? gw_many(r, list->n, sizeof(*o->backends)) : NULL;
+	for (size_t i = 0; o->backends && i < list->n; i++) {
+		gw_join_index(at, "spec.rules[0].backendRefs", i);
+		read_backend(r, list->items[i], at, &o->backends[o->n_backends++]);
+	}
+}
+
+void gw_read_grant(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o)
+{
+	const struct yaml_node *from = gw_read_list(r, spec, "spec", "from", 1, 16);
+	const struct yaml_node *to = gw_read_list(r, spec, "spec", "to", 1, 16);
+	char at[GW_PATH_SIZE];
+
+	o->sources = from ? gw_many(r, from->n, sizeof(*o->sources)) : NULL;
+	for (size_t i = 0; o->sources && i < from->n; i++) {
+		struct gw_grant_from *f = &o->sources[o->n_sources++];
+
+		gw_join_index(at, "spec.from", i);
+		f->group = gw_read_text(r, from->items[i], at, "group", 253, gw_is_group, true, "");
+		f->kind = gw_read_text(r, from->items[i], at, "kind", 63, gw_is_kind, true, "");
+		f->ns = gw_read_text(r, from->items[i], at, "namespace", 63, gw_is_label, true, "");
+	}
+	o->targets = to ? gw_many(r, to->n, sizeof(*o->targets)) : NULL;
+	for (size_t i = 0; o->targets && i < to->n; i++) {
+		struct gw_grant_to *t = &o->targets[o->n_targets++];
+
+		gw_join_index(at, "spec.to", i);
+		t->group = gw_read_text(r, to->items[i], at, "group", 253, gw_is_group, true, "");
+		t->kind = gw_read_text(r, to->items[i], at, "kind", 63, gw_is_kind, true, "");
+		t->name = gw_read_text(r, to->items[i], at, "name", 253, gw_is_any, false, NULL);
+	}
+}
