@@ -29,6 +29,7 @@ struct gateway *gateway_free(struct gateway *gw)
 	free(gw->hints);
 	index_fini(&gw->by_name);
 	index_fini(&gw->by_service);
+	index_fini(&gw->grants);
 	free(gw->objects);
 	free(gw);
 	return NULL;
@@ -80,30 +81,57 @@ struct gw_object *gw_next_slice(const struct gateway *gw, const char *ns, const 
 	return NULL;
 }
 
+struct gw_object *gw_next_grant(const struct gateway *gw, const char *ns, uint32_t *at)
+{
+	uint32_t i;
+
+	while ((i = index_next(&gw->grants, hash_of(GW_GRANT, ns, ""), at)) != INDEX_NONE)
+		if (!strcmp(gw->objects[i]->ns, ns))
+			return gw->objects[i];
+	return NULL;
+}
+
 /* --- keeping --------------------------------------------------------------------------------- */
 
-static int index_slice(struct gateway *gw, const struct gw_object *o, uint32_t number)
+/* What is looked for by something else than its name has an index of its own; NULL = it is not. */
+static struct index *other_index(struct gateway *gw, const struct gw_object *o, uint32_t *ret_hash)
 {
-	return o->kind == GW_SLICE ? index_add(&gw->by_service,
-					       hash_of(GW_SERVICE, o->ns, service_of(o)), number)
-				   : 0;
+	switch (o->kind) {
+	case GW_SLICE:
+		*ret_hash = hash_of(GW_SERVICE, o->ns, service_of(o));
+		return &gw->by_service;
+	case GW_GRANT:
+		*ret_hash = hash_of(GW_GRANT, o->ns, "");
+		return &gw->grants;
+	default:
+		return NULL;
+	}
+}
+
+static int index_other(struct gateway *gw, const struct gw_object *o, uint32_t number)
+{
+	uint32_t hash;
+	struct index *index = other_index(gw, o, &hash);
+
+	return index ? index_add(index, hash, number) : 0;
 }
 
 static int replace(struct gateway *gw, uint32_t number, struct gw_object *o,
 		   struct config_problems *problems)
 {
 	struct gw_object *was = gw->objects[number];
+	uint32_t hash;
+	struct index *index = other_index(gw, was, &hash);
 
 	config_problem_add(problems, &o->pos, true,
 			   "%s %s%s%s: stands at %s:%u, too; this one counts",
 			   gw_kind_word(o->kind), o->ns, *o->ns ? "/" : "", o->name, was->pos.file,
 			   was->pos.line);
-	if (was->kind == GW_SLICE)
-		index_remove(&gw->by_service, hash_of(GW_SERVICE, was->ns, service_of(was)),
-			     number);
+	if (index)
+		index_remove(index, hash, number);
 	gw->objects[number] = o;
 	gw_object_free(was);
-	return index_slice(gw, o, number);
+	return index_other(gw, o, number);
 }
 
 static int keep(struct gateway *gw, struct gw_object *o, struct config_problems *problems)
@@ -121,7 +149,7 @@ static int keep(struct gateway *gw, struct gw_object *o, struct config_problems 
 		return -ENOMEM;
 	}
 	grown[gw->n] = o;
-	return index_slice(gw, o, (uint32_t)gw->n++);
+	return index_other(gw, o, (uint32_t)gw->n++);
 }
 
 /* The items of a List, one by one: a bad one leaves the others as they are. */

@@ -91,6 +91,7 @@ struct gw_parent {
 	uint32_t port;				  /* 0 = not given */
 	/* resolved */
 	bool is_ours, is_accepted;
+	uint64_t attached; /* bit n: to listener n of the Gateway, which has at most 64 */
 	struct gw_conditions conditions;
 };
 
@@ -176,6 +177,7 @@ struct gateway {
 	size_t n;
 	struct index by_name;	 /* kind, namespace and name */
 	struct index by_service; /* slices, by namespace and the Service's name */
+	struct index grants;	 /* by namespace */
 	struct gw_hint *hints;
 	size_t n_hints;
 	size_t n_skipped;
@@ -187,6 +189,9 @@ struct gw_object *gw_find(const struct gateway *gateway, enum gw_kind kind, cons
 /* The next EndpointSlice of a Service; *@at begins as INDEX_START. */
 struct gw_object *gw_next_slice(const struct gateway *gateway, const char *ns, const char *service,
 				uint32_t *at);
+
+/* The next ReferenceGrant of a namespace; *@at as above. */
+struct gw_object *gw_next_grant(const struct gateway *gateway, const char *ns, uint32_t *at);
 
 /* gateway_read.c: 0 and a new object; -ENOENT: not one of our kinds; -EINVAL; -ENOMEM. */
 int gw_read(const struct yaml_node *node, const char *file, struct config_problems *problems,

@@ -20,8 +20,6 @@
 struct resolving {
 	struct gateway *gw;
 	struct config *config;
-	const struct gw_object **grants;
-	size_t n_grants;
 	size_t n_native; /* listeners of the configuration before there were ours */
 	int err;
 };
@@ -107,13 +105,14 @@ static bool is_served(const struct gw_object *gateway, const struct gw_listener 
 	return gateway->is_programmed && l->is_accepted;
 }
 
-/* The route in the table is at every place of the listener. */
-static void add_to_listener(struct resolving *r, const struct gw_listener *l,
-			    struct config_route *made)
+/* The route in the table is at every place of the listener. 0 or -ENOMEM. */
+static int add_to_listener(const struct gw_listener *l, struct config_route *made)
 {
-	for (size_t i = 0; i < l->n_places; i++)
-		if (add_text(&made->listeners, &made->n_listeners, l->places[i].label))
-			r->err = -ENOMEM;
+	int err = 0;
+
+	for (size_t i = 0; i < l->n_places && !err; i++)
+		err = add_text(&made->listeners, &made->n_listeners, l->places[i].label);
+	return err;
 }
 
 static void add_route(struct resolving *r, struct config_route *made)
@@ -367,14 +366,14 @@ static void add_terminated(struct resolving *r, const struct gw_object *o, struc
 	made.backends = calloc(c->n_terminate, sizeof(*made.backends));
 	if (!made.backends ||
 	    asprintf(&made.name, "%s/%s/%s terminated", o->ns, o->name, l->name) < 0 ||
-	    add_text(&made.hostnames, &made.n_hostnames, l->hostname ? l->hostname : "*")) {
+	    add_text(&made.hostnames, &made.n_hostnames, l->hostname ? l->hostname : "*") ||
+	    add_to_listener(l, &made)) {
 		r->err = -ENOMEM;
 		config_route_fini(&made);
 		return;
 	}
 	memcpy(made.backends, c->terminate, c->n_terminate * sizeof(*made.backends));
 	made.n_backends = c->n_terminate;
-	add_to_listener(r, l, &made);
 	add_route(r, &made);
 }
 
@@ -669,32 +668,42 @@ static bool is_meant(const struct gw_parent *p, const struct gw_listener *l)
 /* How far a reference gets: each step says why it ends there. */
 enum step { NO_LISTENER, NOT_ALLOWED, NO_NAME, ATTACHED };
 
-static enum step attach_to_gateway(struct resolving *r, struct gw_object *gateway,
+/* To which of the Gateway's listeners: a bit for each. */
+static enum step attach_to_gateway(const struct gateway *gw, const struct gw_object *gateway,
 				   const struct gw_parent *p, const struct gw_object *route,
-				   struct config_route *made)
+				   uint64_t *ret_attached)
 {
 	enum step step = NO_LISTENER;
 
 	for (size_t i = 0; i < gateway->n_listeners; i++) {
-		struct gw_listener *l = &gateway->listeners[i];
+		const struct gw_listener *l = &gateway->listeners[i];
 		enum step reached = NOT_ALLOWED;
 
 		if (!is_meant(p, l))
 			continue;
-		if (is_allowed(r->gw, gateway, l, route))
+		if (is_allowed(gw, gateway, l, route))
 			reached = has_name(l, route) ? ATTACHED : NO_NAME;
-		if (reached == ATTACHED) {
-			l->attached++;
-			add_to_listener(r, l, made);
-		}
+		if (reached == ATTACHED)
+			*ret_attached |= 1ULL << i;
 		if (reached > step)
 			step = reached;
 	}
 	return step;
 }
 
-static void attach_parent(struct resolving *r, struct gw_object *route, struct gw_parent *p,
-			  struct config_route *made)
+/* NULL = it is none of ours. */
+static struct gw_object *gateway_of(const struct gateway *gw, const struct gw_object *route,
+				    const struct gw_parent *p)
+{
+	struct gw_object *gateway = NULL;
+
+	if (!strcmp(p->group, GATEWAY_GROUP) && !strcmp(p->kind, "Gateway"))
+		gateway = gw_find(gw, GW_GATEWAY, p->ns ? p->ns : route->ns, p->name);
+	return gateway && gateway->is_ours ? gateway : NULL;
+}
+
+static int attach_parent(const struct gateway *gw, const struct gw_object *route,
+			 struct gw_parent *p, struct config_route *made)
 {
 	static const char *const reasons[] = {"NoMatchingParent", "NotAllowedByListeners",
 					      "NoMatchingListenerHostname", "Accepted"};
@@ -704,42 +713,46 @@ static void attach_parent(struct resolving *r, struct gw_object *route, struct g
 		"no hostname of the route is one of a listener that is meant",
 		"the route is attached",
 	};
-	struct gw_object *gateway = NULL;
+	const struct gw_object *gateway = gateway_of(gw, route, p);
 	enum step step;
+	int err = 0;
 
-	if (!strcmp(p->group, GATEWAY_GROUP) && !strcmp(p->kind, "Gateway"))
-		gateway = gw_find(r->gw, GW_GATEWAY, p->ns ? p->ns : route->ns, p->name);
-	p->is_ours = gateway && gateway->is_ours;
-	if (!p->is_ours)
-		return;
-	step = attach_to_gateway(r, gateway, p, route, made);
+	p->is_ours = gateway;
+	p->attached = 0;
+	if (!gateway)
+		return 0;
+	step = attach_to_gateway(gw, gateway, p, route, &p->attached);
 	p->is_accepted = step == ATTACHED;
 	gw_set(&p->conditions, "Accepted", p->is_accepted, reasons[step], "%s", messages[step]);
+	for (size_t i = 0; i < gateway->n_listeners && !err; i++)
+		if (p->attached & 1ULL << i)
+			err = add_to_listener(&gateway->listeners[i], made);
+	return err;
+}
+
+/* One route more is attached to the listeners of its parents. */
+static void count_route(const struct gateway *gw, const struct gw_object *route)
+{
+	for (size_t i = 0; i < route->n_parents; i++) {
+		const struct gw_parent *p = &route->parents[i];
+		struct gw_object *gateway = gateway_of(gw, route, p);
+
+		for (size_t k = 0; gateway && k < gateway->n_listeners; k++)
+			gateway->listeners[k].attached += p->attached >> k & 1;
+	}
 }
 
 /* --- backends -------------------------------------------------------------------------------- */
 
-static void list_grants(struct resolving *r)
-{
-	r->grants = calloc(r->gw->n + 1, sizeof(*r->grants));
-	if (!r->grants) {
-		r->err = -ENOMEM;
-		return;
-	}
-	for (size_t i = 0; i < r->gw->n; i++)
-		if (r->gw->objects[i]->kind == GW_GRANT)
-			r->grants[r->n_grants++] = r->gw->objects[i];
-}
-
-static bool is_granted(const struct resolving *r, const char *from_ns, const char *to_ns,
+static bool is_granted(const struct gateway *gw, const char *from_ns, const char *to_ns,
 		       const struct gw_backend *b)
 {
-	for (size_t i = 0; i < r->n_grants; i++) {
-		const struct gw_object *g = r->grants[i];
+	uint32_t at = INDEX_START;
+	const struct gw_object *g;
+
+	while ((g = gw_next_grant(gw, to_ns, &at))) {
 		bool has_from = false, has_to = false;
 
-		if (strcmp(g->ns, to_ns) != 0)
-			continue;
 		for (size_t k = 0; k < g->n_sources; k++)
 			has_from |= !strcmp(g->sources[k].group, GATEWAY_GROUP) &&
 				    !strcmp(g->sources[k].kind, "TLSRoute") &&
@@ -871,8 +884,8 @@ struct share {
 	char message[600];
 };
 
-static void resolve_backend(struct resolving *r, const struct gw_object *route,
-			    const struct gw_backend *b, struct share *share)
+static int resolve_backend(const struct gateway *gw, const struct gw_object *route,
+			   const struct gw_backend *b, struct share *share)
 {
 	const char *ns = b->ns ? b->ns : route->ns;
 	const struct gw_object *service;
@@ -880,19 +893,19 @@ static void resolve_backend(struct resolving *r, const struct gw_object *route,
 
 	share->weight = b->weight;
 	/* First: without a grant nobody learns whether the target exists. */
-	if (strcmp(ns, route->ns) != 0 && !is_granted(r, route->ns, ns, b)) {
+	if (strcmp(ns, route->ns) != 0 && !is_granted(gw, route->ns, ns, b)) {
 		share->reason = "RefNotPermitted";
 		snprintf(share->message, sizeof(share->message),
 			 "no ReferenceGrant in namespace %s permits %s %s", ns, b->kind, b->name);
-		return;
+		return 0;
 	}
 	if (*b->group || strcmp(b->kind, "Service") != 0) {
 		share->reason = "InvalidKind";
 		snprintf(share->message, sizeof(share->message), "%s%s%s cannot be a backend",
 			 b->group, *b->group ? "/" : "", b->kind);
-		return;
+		return 0;
 	}
-	service = gw_find(r->gw, GW_SERVICE, ns, b->name);
+	service = gw_find(gw, GW_SERVICE, ns, b->name);
 	port = service ? service_port(service, b->port) : NULL;
 	if (service && !strcmp(service->service_type, "ExternalName")) {
 		share->reason = "UnsupportedValue";
@@ -900,17 +913,16 @@ static void resolve_backend(struct resolving *r, const struct gw_object *route,
 			 "Service %s/%s is of type ExternalName, which is not supported "
 			 "(CVE-2021-25740)",
 			 ns, b->name);
-		return;
+		return 0;
 	}
 	if (!port) {
 		share->reason = "BackendNotFound";
 		snprintf(share->message, sizeof(share->message),
 			 service ? "Service %s/%s has no TCP port %u" : "no Service %s/%s", ns,
 			 b->name, b->port);
-		return;
+		return 0;
 	}
-	if (endpoints_of(r->gw, service, port, &share->endpoints))
-		r->err = -ENOMEM;
+	return endpoints_of(gw, service, port, &share->endpoints);
 }
 
 static uint64_t greatest_divisor(uint64_t a, uint64_t b)
@@ -973,8 +985,7 @@ static void add_share(const struct share *share, uint64_t factor, size_t n,
  * A share is divided evenly among its endpoints; one without any keeps it, and refuses. All weights
  * are multiplied by the least number that makes them whole, if they then still fit.
  */
-static void add_shares(struct resolving *r, const struct share *shares, size_t n,
-		       struct config_route *made)
+static int add_shares(const struct share *shares, size_t n, struct config_route *made)
 {
 	size_t most_endpoints = room_for_each(shares, n), n_backends = 0;
 	uint64_t factor = 1, most = 0;
@@ -990,12 +1001,11 @@ static void add_shares(struct resolving *r, const struct share *shares, size_t n
 	if (most * factor > TW_WEIGHT_MAX)
 		factor = most ? TW_WEIGHT_MAX / most : 1;
 	made->backends = calloc(n_backends ? n_backends : 1, sizeof(*made->backends));
-	if (!made->backends) {
-		r->err = -ENOMEM;
-		return;
-	}
+	if (!made->backends)
+		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
 		add_share(&shares[i], factor, n_kept(&shares[i], most_endpoints), made);
+	return 0;
 }
 
 static bool is_any_cut(const struct share *shares, size_t n)
@@ -1028,24 +1038,26 @@ static void settle_references(struct gw_object *route, const struct share *share
 			       TW_ROUTE_BACKENDS_MAX);
 }
 
-static void resolve_backends(struct resolving *r, struct gw_object *route,
-			     struct config_route *made)
+static int resolve_backends(const struct gateway *gw, struct gw_object *route,
+			    struct config_route *made)
 {
-	struct share *shares = calloc(route->n_backends ? route->n_backends : 1, sizeof(*shares));
+	size_t n = route->n_backends ? route->n_backends : 1;
+	struct share *shares = calloc(n, sizeof(*shares));
+	int err = 0;
 
-	if (!shares) {
-		r->err = -ENOMEM;
-		return;
-	}
-	for (size_t i = 0; i < route->n_backends; i++)
-		resolve_backend(r, route, &route->backends[i], &shares[i]);
+	if (!shares)
+		return -ENOMEM;
+	for (size_t i = 0; i < route->n_backends && !err; i++)
+		err = resolve_backend(gw, route, &route->backends[i], &shares[i]);
 	if (!route->n_backends)
 		shares[0].weight = 1; /* forwards nothing: every connection is refused */
-	add_shares(r, shares, route->n_backends ? route->n_backends : 1, made);
+	if (!err)
+		err = add_shares(shares, n, made);
 	settle_references(route, shares);
-	for (size_t i = 0; i < route->n_backends; i++)
+	for (size_t i = 0; i < n; i++)
 		free(shares[i].endpoints.items);
 	free(shares);
+	return err;
 }
 
 /* --- routes ---------------------------------------------------------------------------------- */
@@ -1061,30 +1073,41 @@ static char *route_label(const char *ns, const char *name)
 	return asprintf(&label, "%.240s~%08x", whole, index_hash_text(0, whole)) < 0 ? NULL : label;
 }
 
-static void resolve_route(struct resolving *r, struct gw_object *route)
+static int add_hostnames(const struct gw_object *route, struct config_route *made)
 {
-	struct config_route made = {
-		.owner = TW_OWNER_FILE, .pos = route->pos, .yields_names = true};
+	int err = route->n_hostnames ? 0 : add_text(&made->hostnames, &made->n_hostnames, "*");
 
-	made.name = route_label(route->ns, route->name);
-	if (!made.name)
-		r->err = -ENOMEM;
-	for (size_t i = 0; i < route->n_parents; i++) {
-		attach_parent(r, route, &route->parents[i], &made);
+	for (size_t i = 0; i < route->n_hostnames && !err; i++)
+		if (can_be_asked_for(route->hostnames[i]))
+			err = add_text(&made->hostnames, &made->n_hostnames, route->hostnames[i]);
+	return err;
+}
+
+/*
+ * One route, among Gateways that are resolved: its conditions, and in *@made what it is in the
+ * configuration (to be freed by the caller also after -ENOMEM); one without listeners or hostnames
+ * serves nobody. Nothing but @route changes.
+ */
+static int resolve_route(const struct gateway *gw, struct gw_object *route,
+			 struct config_route *made)
+{
+	int err = 0;
+
+	*made = (struct config_route){
+		.name = route_label(route->ns, route->name),
+		.owner = TW_OWNER_FILE,
+		.pos = route->pos,
+		.yields_names = true,
+	};
+	for (size_t i = 0; i < route->n_parents && !err; i++) {
+		err = attach_parent(gw, route, &route->parents[i], made);
 		route->is_ours |= route->parents[i].is_ours;
 	}
-	for (size_t i = 0; i < route->n_hostnames; i++)
-		if (can_be_asked_for(route->hostnames[i]) &&
-		    add_text(&made.hostnames, &made.n_hostnames, route->hostnames[i]))
-			r->err = -ENOMEM;
-	if (!route->n_hostnames && add_text(&made.hostnames, &made.n_hostnames, "*"))
-		r->err = -ENOMEM;
-	if (route->is_ours)
-		resolve_backends(r, route, &made);
-	if (made.n_listeners && made.n_hostnames && !r->err)
-		add_route(r, &made);
-	else
-		config_route_fini(&made);
+	if (!err)
+		err = add_hostnames(route, made);
+	if (!err && route->is_ours)
+		err = resolve_backends(gw, route, made);
+	return made->name ? err : -ENOMEM;
 }
 
 /* The oldest first; then by namespace and name. */
@@ -1115,8 +1138,16 @@ static void resolve_routes(struct resolving *r)
 		if (r->gw->objects[i]->kind == GW_ROUTE)
 			sorted[n++] = r->gw->objects[i];
 	qsort(sorted, n, sizeof(struct gw_object *), compare_age);
-	for (size_t i = 0; i < n; i++)
-		resolve_route(r, sorted[i]);
+	for (size_t i = 0; i < n && !r->err; i++) {
+		struct config_route made;
+
+		r->err = resolve_route(r->gw, sorted[i], &made);
+		count_route(r->gw, sorted[i]);
+		if (!r->err && made.n_listeners && made.n_hostnames)
+			add_route(r, &made);
+		else
+			config_route_fini(&made);
+	}
 	free(sorted);
 }
 
@@ -1134,6 +1165,7 @@ static void forget(struct gw_object *o)
 	}
 	for (size_t i = 0; i < o->n_parents; i++) {
 		o->parents[i].is_ours = o->parents[i].is_accepted = false;
+		o->parents[i].attached = 0;
 		gw_clear(&o->parents[i].conditions);
 	}
 }
@@ -1145,10 +1177,8 @@ int gateway_resolve(struct gateway *gw, struct config *config)
 	for (size_t i = 0; i < gw->n; i++)
 		forget(gw->objects[i]);
 	claim_classes(gw);
-	list_grants(&r);
 	resolve_gateways(&r);
 	if (!r.err)
 		resolve_routes(&r);
-	free(r.grants);
 	return r.err;
 }
