@@ -201,7 +201,7 @@ const char *gw_kind_word(enum gw_kind kind);
 /* gateway_object.c: accepts NULL, returns NULL. */
 struct gw_object *gw_object_free(struct gw_object *object);
 
-/* gateway_resolve.c */
+/* gateway_places.c */
 void gw_forget_places(struct gw_listener *listener);
 
 /* gateway_status.c */

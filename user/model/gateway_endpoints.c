@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The endpoints of a Service's port: from its EndpointSlices; without any, from a native document,
+ * or else the cluster's own address of the Service.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/index.h"
+#include "model/gateway_resolving.h"
+
+static int add_endpoint(struct gw_endpoints *list, const char *address, uint32_t port)
+{
+	struct tw_backend backend = {.port = htons((uint16_t)port)}, *grown;
+
+	if (addr_parse_ip(address, backend.addr))
+		return 0; /* checked when it was read */
+	backend.family = addr_is_ipv4(backend.addr) ? TW_FAMILY_IPV4 : TW_FAMILY_IPV6;
+	addr_format(backend.text, backend.addr, backend.port);
+	for (size_t i = 0; i < list->n; i++)
+		if (!strcmp(list->items[i].text, backend.text))
+			return 0;
+	list->is_cut = list->n == TW_ROUTE_BACKENDS_MAX;
+	if (list->is_cut)
+		return 0;
+	grown = reallocarray(list->items, list->n + 1, sizeof(*grown));
+	if (!grown)
+		return -ENOMEM;
+	list->items = grown;
+	grown[list->n++] = backend;
+	return 0;
+}
+
+/* The port of this name in a slice is the target port already; without a number: all ports. */
+static uint32_t slice_port(const struct gw_object *slice, const struct gw_port *wanted)
+{
+	for (size_t i = 0; i < slice->n_ports; i++)
+		if (slice->ports[i].is_tcp && !strcmp(slice->ports[i].name, wanted->name))
+			return slice->ports[i].port ? slice->ports[i].port : wanted->target;
+	return 0;
+}
+
+/* Those that are ready; where none is, those that are on their way out and still serve. */
+static int collect(const struct gateway *gw, const struct gw_object *service,
+		   const struct gw_port *port, bool is_fallback, struct gw_endpoints *list,
+		   bool *ret_has_slices)
+{
+	uint32_t at = INDEX_START, number;
+	const struct gw_object *s;
+	int err = 0;
+
+	while (!err && (s = gw_next_slice(gw, service->ns, service->name, &at))) {
+		*ret_has_slices = true;
+		number = slice_port(s, port);
+		for (size_t k = 0; number && k < s->n_endpoints && !err; k++) {
+			const struct gw_endpoint *e = &s->endpoints[k];
+
+			if (is_fallback ? e->is_serving && e->is_terminating : e->is_ready)
+				err = add_endpoint(list, e->address, number);
+		}
+	}
+	return err;
+}
+
+static int add_hints(const struct gateway *gw, const struct gw_object *service,
+		     const struct gw_port *port, struct gw_endpoints *list)
+{
+	char ip[ADDR_TEXT_SIZE];
+	struct addr addr;
+	int err = 0;
+
+	for (size_t i = 0; i < gw->n_hints; i++) {
+		const struct gw_hint *hint = &gw->hints[i];
+
+		if (strcmp(hint->ns, service->ns) != 0 || strcmp(hint->service, service->name) != 0)
+			continue;
+		for (size_t k = 0; k < hint->n_addresses && !err; k++)
+			err = addr_parse(hint->addresses[k], &addr)
+				      ? add_endpoint(list, hint->addresses[k], port->target)
+				      : add_endpoint(list, addr_format_ip(ip, addr.ip),
+						     ntohs(addr.port));
+	}
+	return err;
+}
+
+/*
+ * Without any slice there may be endpoints in a native document, or else the cluster's own address
+ * of the service. (A slice that holds none that is ready is an answer, too.)
+ */
+int gw_endpoints_of(const struct gateway *gw, const struct gw_object *service,
+		    const struct gw_port *port, struct gw_endpoints *list)
+{
+	bool has_slices = false;
+	int err = collect(gw, service, port, false, list, &has_slices);
+
+	if (!err && !list->n)
+		err = collect(gw, service, port, true, list, &has_slices);
+	if (!err && !has_slices)
+		err = add_hints(gw, service, port, list);
+	if (!err && !has_slices && !list->n && *service->cluster_ip &&
+	    strcmp(service->cluster_ip, "None") != 0)
+		err = add_endpoint(list, service->cluster_ip, port->port);
+	return err;
+}

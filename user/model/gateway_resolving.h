@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * What the files share that resolve the objects of a store, in this order: Gateways and their
+ * listeners (gateway_listeners.c), conflicts among these (gateway_conflicts.c), where they are
+ * (gateway_places.c); then route by route its parents (gateway_attach.c), its references
+ * (gateway_backends.c) and their endpoints (gateway_endpoints.c). gateway_resolve.c calls them.
+ */
+#ifndef THRUWAY_GATEWAY_RESOLVING_H
+#define THRUWAY_GATEWAY_RESOLVING_H
+
+#include "model/gateway_parts.h"
+
+struct gw_resolving {
+	struct gateway *gw;
+	struct config *config;
+	size_t n_native; /* listeners of the configuration before there were ours */
+	int err;
+};
+
+/* --- Gateways: gateway_listeners.c ----------------------------------------------------------- */
+
+/* All Gateways that are ours, with their conditions; their listeners go into the configuration. */
+void gw_resolve_gateways(struct gw_resolving *r);
+/* Connections to it are accepted. */
+bool gw_is_served(const struct gw_object *gateway, const struct gw_listener *l);
+/* HTTPS and Terminate: somebody else's to serve, if there is somebody. */
+bool gw_is_terminated(const struct gw_listener *l);
+bool gw_is_route_kind(const struct gw_kind_ref *kind);
+
+/* --- addresses and conflicts: gateway_conflicts.c -------------------------------------------- */
+
+/* Address @number of a Gateway; one that asks for none has one: all. */
+void gw_address_of(const struct gw_object *o, size_t number, uint8_t ret_ip[16]);
+size_t gw_n_addresses_of(const struct gw_object *o);
+/* Another address of the Gateway has it, too. */
+bool gw_is_address_spare(const struct gw_object *o, size_t number);
+/* Is what dials @ip within @place? :: is all addresses, 0.0.0.0 all of IPv4. */
+bool gw_is_within(const uint8_t ip[16], const uint8_t place[16]);
+/* Sets conflict and rival of @l. */
+void gw_find_conflicts(const struct gw_resolving *r, struct gw_object *o, struct gw_listener *l);
+/* The configuration's own listener with this address and @l's port and name; NULL = none. */
+const struct config_listener *gw_native_at(const struct gw_resolving *r, const uint8_t ip[16],
+					   const struct gw_listener *l);
+
+/* --- the configuration: gateway_places.c, gateway_resolve.c ----------------------------------- */
+
+/* The first for all listeners, then the second for all Gateways. */
+void gw_place(struct gw_resolving *r, const struct gw_object *o, struct gw_listener *l);
+void gw_add_listeners(struct gw_resolving *r, struct gw_object *o);
+/* The route in the table is at every place of the listener. 0 or -ENOMEM. */
+int gw_add_to_listener(const struct gw_listener *l, struct config_route *made);
+void gw_add_route(struct gw_resolving *r, struct config_route *made);
+/* The API takes labels of more than 63 bytes, which no client can ask for (RFC 1035 2.3.4). */
+bool gw_can_be_asked_for(const char *hostname);
+int gw_add_text(char ***texts, size_t *n, const char *text);
+
+/* --- routes: each by itself, among Gateways that are resolved --------------------------------- */
+
+/*
+ * gateway_resolve.c: conditions of @route, and in *@made what it is in the configuration (to be
+ * freed by the caller also after -ENOMEM); one without listeners or hostnames serves nobody.
+ * Nothing but @route changes.
+ */
+int gw_resolve_route(const struct gateway *gw, struct gw_object *route, struct config_route *made);
+
+/* gateway_attach.c: 0 or -ENOMEM. */
+int gw_attach(const struct gateway *gw, const struct gw_object *route, struct gw_parent *p,
+	      struct config_route *made);
+/* NULL = it is none of ours. */
+struct gw_object *gw_parent_of(const struct gateway *gw, const struct gw_object *route,
+			       const struct gw_parent *p);
+/* One route more is attached to the listeners of its parents. */
+void gw_count_route(const struct gateway *gw, const struct gw_object *route);
+
+/* gateway_backends.c: 0 or -ENOMEM. */
+int gw_resolve_backends(const struct gateway *gw, struct gw_object *route,
+			struct config_route *made);
+
+/* gateway_endpoints.c: 0 or -ENOMEM; the items are the caller's to free either way. */
+struct gw_endpoints {
+	struct tw_backend *items;
+	size_t n;
+	bool is_cut; /* there are more than a route may have */
+};
+
+int gw_endpoints_of(const struct gateway *gw, const struct gw_object *service,
+		    const struct gw_port *port, struct gw_endpoints *list);
+
+#endif
