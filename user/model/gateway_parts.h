@@ -204,7 +204,7 @@ struct gw_object *gw_object_free(struct gw_object *object);
 /* gateway_places.c */
 void gw_forget_places(struct gw_listener *listener);
 
-/* gateway_status.c */
+/* gateway_conditions.c */
 void gw_set(struct gw_conditions *conditions, const char *type, bool is_true, const char *reason,
 	    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
 void gw_clear(struct gw_conditions *conditions);
