@@ -343,6 +343,86 @@ static void a_small_weight_stays_small_with_many_endpoints(void **state)
 	outcome_fini(&o);
 }
 
+/* --- times of conditions ---------------------------------------------------------------------- */
+
+#define GATEWAY_AND_ROUTE                                                                          \
+	"apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\nmetadata: {name: gw}\nspec:\n"   \
+	"  gatewayClassName: any\n  listeners:\n"                                                  \
+	"  - {name: tls, port: 443, protocol: TLS, tls: {mode: Passthrough}}\n---\n"               \
+	"apiVersion: gateway.networking.k8s.io/v1\nkind: TLSRoute\nmetadata: {name: r}\nspec:\n"   \
+	"  parentRefs: [{name: gw}]\n  hostnames: [app.example.com]\n"                             \
+	"  rules: [{backendRefs: [{name: app, port: 443}]}]\n"
+#define SERVICE                                                                                    \
+	"---\napiVersion: v1\nkind: Service\nmetadata: {name: app}\n"                              \
+	"spec: {clusterIP: 10.0.0.1, ports: [{port: 443}]}\n"
+
+/* lastTransitionTime of a condition of the first item's first listener or parent, or its own. */
+static void assert_since(const struct gateway *gateway, const char *kind, const char *part,
+			 const char *type, const char *expected)
+{
+	json_t *items = gateway_status(gateway, kind, NULL), *condition;
+	const json_t *status = json_object_get(json_array_get(items, 0), "status");
+	const char *since = NULL;
+	size_t i;
+
+	if (part)
+		status = json_array_get(json_object_get(status, part), 0);
+	json_array_foreach (json_object_get(status, "conditions"), i, condition)
+		if (!strcmp(json_string_value(json_object_get(condition, "type")), type))
+			since = json_string_value(json_object_get(condition, "lastTransitionTime"));
+	if (expected)
+		assert_string_equal(since, expected);
+	else
+		assert_null(since);
+	json_decref(items);
+}
+
+#define AT_100 "1970-01-01T00:01:40Z"
+#define AT_200 "1970-01-01T00:03:20Z"
+
+static void a_condition_has_the_time_when_its_status_changed(void **state)
+{
+	static const char *const texts[] = {GATEWAY_AND_ROUTE, GATEWAY_AND_ROUTE SERVICE,
+					    GATEWAY_AND_ROUTE SERVICE};
+	struct outcome o[3];
+	struct gateway *gw[3];
+
+	(void)state;
+	for (size_t i = 0; i < 3; i++) {
+		outcome_init(&o[i], texts[i], strlen(texts[i]), NULL);
+		gw[i] = o[i].config->gateway;
+		assert_since(gw[i], "TLSRoute", "parents", "Accepted", NULL);
+		gateway_date(gw[i], i ? gw[i - 1] : NULL, 100 * ((int64_t)i + 1));
+	}
+	assert_since(gw[0], "TLSRoute", "parents", "ResolvedRefs", AT_100);
+	assert_since(gw[1], "TLSRoute", "parents", "ResolvedRefs", AT_200);
+	assert_since(gw[2], "TLSRoute", "parents", "ResolvedRefs", AT_200);
+	for (size_t i = 0; i < 3; i++) {
+		assert_since(gw[i], "TLSRoute", "parents", "Accepted", AT_100);
+		assert_since(gw[i], "Gateway", NULL, "Programmed", AT_100);
+		assert_since(gw[i], "Gateway", "listeners", "Conflicted", AT_100);
+		outcome_fini(&o[i]);
+	}
+}
+
+static void a_store_that_is_resolved_again_keeps_its_times(void **state)
+{
+	static const char text[] = GATEWAY_AND_ROUTE;
+	struct config *again = calloc(1, sizeof(*again));
+	struct outcome o;
+
+	(void)state;
+	assert_non_null(again);
+	outcome_init(&o, text, strlen(text), NULL);
+	gateway_date(o.config->gateway, NULL, 100);
+	assert_int_equal(gateway_resolve(o.config->gateway, again), 0);
+	gateway_date(o.config->gateway, NULL, 200);
+	assert_since(o.config->gateway, "TLSRoute", "parents", "ResolvedRefs", AT_100);
+	assert_since(o.config->gateway, "Gateway", "listeners", "ResolvedRefs", AT_100);
+	config_free(again);
+	outcome_fini(&o);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -350,6 +430,8 @@ int main(void)
 		cmocka_unit_test(every_reference_has_room_where_one_has_too_many_endpoints),
 		cmocka_unit_test(sixteen_large_references_have_the_same_room),
 		cmocka_unit_test(a_small_weight_stays_small_with_many_endpoints),
+		cmocka_unit_test(a_condition_has_the_time_when_its_status_changed),
+		cmocka_unit_test(a_store_that_is_resolved_again_keeps_its_times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -35,6 +35,11 @@ struct gateway *gateway_free(struct gateway *gw)
 	return NULL;
 }
 
+bool gw_same_text(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
 /* --- finding --------------------------------------------------------------------------------- */
 
 static uint32_t hash_of(enum gw_kind kind, const char *ns, const char *name)

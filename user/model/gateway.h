@@ -11,6 +11,7 @@
 #define THRUWAY_GATEWAY_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include <jansson.h>
 
@@ -46,6 +47,13 @@ size_t gateway_n_skipped(const struct gateway *gateway);
  * status. 0 or -ENOMEM.
  */
 int gateway_resolve(struct gateway *gateway, struct config *config);
+
+/*
+ * When each condition became what it is: where @before (NULL = nothing was) has the same one, since
+ * then, else at @now_s, seconds since 1970. Without this, statuses have no times. A store that is
+ * resolved again keeps the times of what stays the same by itself.
+ */
+void gateway_date(struct gateway *gateway, const struct gateway *before, int64_t now_s);
 
 /*
  * The objects with their statuses, as items of a Kubernetes List; @kind and @name narrow it (NULL =

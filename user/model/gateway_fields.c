@@ -56,11 +56,6 @@ void gw_join_index(char dst[GW_PATH_SIZE], const char *path, size_t index)
 		dst[GW_PATH_SIZE - 1] = '\0';
 }
 
-bool gw_same_text(const char *a, const char *b)
-{
-	return a && b ? !strcmp(a, b) : a == b;
-}
-
 /* --- values ---------------------------------------------------------------------------------- */
 
 bool gw_parse_number(const struct yaml_node *node, int64_t *ret)

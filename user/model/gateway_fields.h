@@ -29,8 +29,6 @@ void *gw_many(struct gw_reading *r, size_t n, size_t size);
 void gw_join(char dst[GW_PATH_SIZE], const char *path, const char *key);
 void gw_join_index(char dst[GW_PATH_SIZE], const char *path, size_t index);
 
-bool gw_same_text(const char *a, const char *b); /* NULL is one of them */
-
 /* --- values ---------------------------------------------------------------------------------- */
 
 bool gw_parse_number(const struct yaml_node *node, int64_t *ret);

@@ -76,10 +76,9 @@ static void settle_listener(const struct gw_object *o, struct gw_listener *l)
 	       gw_is_served(o, l) ? "connections are accepted"
 	       : l->is_accepted	  ? "the Gateway is not programmed"
 				  : "the listener is not accepted");
-	for (size_t i = 0; i < l->conditions.n; i++)
-		if (!strcmp(l->conditions.items[i].type, "ResolvedRefs"))
-			return;
-	gw_set(&l->conditions, "ResolvedRefs", true, "ResolvedRefs", "all references are resolved");
+	if (!gw_is_set(&l->conditions, "ResolvedRefs"))
+		gw_set(&l->conditions, "ResolvedRefs", true, "ResolvedRefs",
+		       "all references are resolved");
 }
 
 /* --- Gateways -------------------------------------------------------------------------------- */

@@ -32,7 +32,7 @@ static void listener_fini(struct gw_listener *l)
 	}
 	free(l->kinds);
 	gw_forget_places(l);
-	gw_clear(&l->conditions);
+	gw_conditions_fini(&l->conditions);
 }
 
 static void free_route_parts(struct gw_object *o)
@@ -43,7 +43,7 @@ static void free_route_parts(struct gw_object *o)
 		free(o->parents[i].ns);
 		free(o->parents[i].name);
 		free(o->parents[i].section);
-		gw_clear(&o->parents[i].conditions);
+		gw_conditions_fini(&o->parents[i].conditions);
 	}
 	free(o->parents);
 	for (size_t i = 0; i < o->n_hostnames; i++)
@@ -95,7 +95,7 @@ struct gw_object *gw_object_free(struct gw_object *o)
 	free_route_parts(o);
 	free_other_parts(o);
 	free_pairs(o->labels, o->n_labels);
-	gw_clear(&o->conditions);
+	gw_conditions_fini(&o->conditions);
 	free(o->api_version);
 	free(o->ns);
 	free(o->name);

@@ -30,6 +30,8 @@ struct gw_condition {
 	const char *type, *reason; /* static */
 	char *message;
 	bool is_true;
+	bool is_set;	 /* else it is what was there before, and only its time is of use */
+	int64_t since_s; /* since 1970: when it became true or false; 0 = nobody said */
 };
 
 struct gw_conditions {
@@ -183,7 +185,9 @@ struct gateway {
 	size_t n_skipped;
 };
 
-/* gateway.c; NULL = there is none. */
+/* gateway.c; either may be NULL, which is the same as NULL alone. */
+bool gw_same_text(const char *a, const char *b);
+/* NULL = there is none. */
 struct gw_object *gw_find(const struct gateway *gateway, enum gw_kind kind, const char *ns,
 			  const char *name);
 /* The next EndpointSlice of a Service; *@at begins as INDEX_START. */
@@ -207,6 +211,10 @@ void gw_forget_places(struct gw_listener *listener);
 /* gateway_conditions.c */
 void gw_set(struct gw_conditions *conditions, const char *type, bool is_true, const char *reason,
 	    const char *fmt, ...) __attribute__((format(printf, 5, 6)));
-void gw_clear(struct gw_conditions *conditions);
+bool gw_is_set(const struct gw_conditions *conditions, const char *type);
+/* Before they are set anew: what is not set again is gone, what stays true or false has its time.
+ */
+void gw_unset(struct gw_conditions *conditions);
+void gw_conditions_fini(struct gw_conditions *conditions);
 
 #endif

@@ -168,11 +168,11 @@ static void resolve_routes(struct gw_resolving *r)
 static void forget(struct gw_object *o)
 {
 	o->is_ours = o->is_accepted = o->is_programmed = false;
-	gw_clear(&o->conditions);
+	gw_unset(&o->conditions);
 	for (size_t i = 0; i < o->n_listeners; i++) {
 		struct gw_listener *l = &o->listeners[i];
 
-		gw_clear(&l->conditions);
+		gw_unset(&l->conditions);
 		gw_forget_places(l);
 		l->conflict = l->rival = NULL;
 		l->attached = 0;
@@ -180,7 +180,7 @@ static void forget(struct gw_object *o)
 	for (size_t i = 0; i < o->n_parents; i++) {
 		o->parents[i].is_ours = o->parents[i].is_accepted = false;
 		o->parents[i].attached = 0;
-		gw_clear(&o->parents[i].conditions);
+		gw_unset(&o->parents[i].conditions);
 	}
 }
 

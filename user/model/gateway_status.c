@@ -6,17 +6,36 @@
 
 #include "model/gateway_parts.h"
 
+/* RFC 3339, as Kubernetes has it. */
+static json_t *time_of(int64_t since_s)
+{
+	time_t since = (time_t)since_s;
+	char text[32];
+	struct tm tm;
+
+	if (!gmtime_r(&since, &tm) || !strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &tm))
+		return NULL;
+	return json_string(text);
+}
+
 static json_t *conditions(const struct gw_conditions *c, int64_t generation)
 {
 	json_t *array = json_array();
 
-	for (size_t i = 0; i < c->n; i++)
-		json_array_append_new(
-			array, json_pack("{s:s, s:s, s:s, s:s, s:I}", "type", c->items[i].type,
-					 "status", c->items[i].is_true ? "True" : "False", "reason",
-					 c->items[i].reason, "message",
-					 c->items[i].message ? c->items[i].message : "",
-					 "observedGeneration", (json_int_t)generation));
+	for (size_t i = 0; i < c->n; i++) {
+		const struct gw_condition *one = &c->items[i];
+		json_t *item;
+
+		if (!one->is_set)
+			continue;
+		item = json_pack("{s:s, s:s, s:s, s:s, s:I}", "type", one->type, "status",
+				 one->is_true ? "True" : "False", "reason", one->reason, "message",
+				 one->message ? one->message : "", "observedGeneration",
+				 (json_int_t)generation);
+		if (one->since_s)
+			json_object_set_new(item, "lastTransitionTime", time_of(one->since_s));
+		json_array_append_new(array, item);
+	}
 	return array;
 }
 
