@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/privileges.h"
 #include "edge/access_log.h"
@@ -20,6 +21,7 @@
 #include "kernel/local.h"
 #include "kernel/selftest.h"
 #include "kernel/sockmap.h"
+#include "model/gateway.h"
 
 struct router {
 	struct datapath *dp;
@@ -318,6 +320,9 @@ int router_set_config(struct router *r, struct config *config, bool dry_run, boo
 	if (r->config && uses_socket_path(config) && !uses_socket_path(r->config) && !r->sockmap)
 		log_warn("paths: a restart is needed to use the socket path, using the relay");
 	workers_set_limits(r->workers, config->max_connections, config->keepalive_s);
+	if (config->gateway)
+		gateway_date(config->gateway, r->config ? r->config->gateway : NULL,
+			     clock_unix_ms() / 1000);
 	config_free(r->config);
 	r->config = config;
 	return 0;
