@@ -423,6 +423,47 @@ static void a_store_that_is_resolved_again_keeps_its_times(void **state)
 	outcome_fini(&o);
 }
 
+/* --- addresses of a Gateway ------------------------------------------------------------------- */
+
+static void assert_addresses(const char *asked_for, const char *expected)
+{
+	_cleanup_free_ char *text = NULL, *shown = NULL;
+	struct outcome o;
+	json_t *items;
+
+	assert_true(
+		asprintf(&text,
+			 "apiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
+			 "metadata: {name: gw}\nspec:\n  gatewayClassName: any\n  addresses: %s\n"
+			 "  listeners:\n"
+			 "  - {name: tls, port: 443, protocol: TLS, tls: {mode: Passthrough}}\n",
+			 asked_for) > 0);
+	outcome_init(&o, text, strlen(text), NULL);
+	items = gateway_status(o.config->gateway, "Gateway", "gw");
+	shown = json_dumps(
+		json_object_get(json_object_get(json_array_get(items, 0), "status"), "addresses"),
+		JSON_COMPACT);
+	assert_string_equal(shown, expected);
+	json_decref(items);
+	outcome_fini(&o);
+}
+
+static void a_gateway_has_the_addresses_that_can_be_dialled(void **state)
+{
+	(void)state;
+	assert_addresses("[{value: 192.0.2.1}, {value: \"2001:db8::1\"}]",
+			 "[{\"type\":\"IPAddress\",\"value\":\"192.0.2.1\"},"
+			 "{\"type\":\"IPAddress\",\"value\":\"2001:db8::1\"}]");
+	assert_addresses("[]", "[]");
+	assert_addresses("[{type: IPAddress}]", "[]");
+	assert_addresses("[{value: 0.0.0.0}]", "[]");
+	assert_addresses("[{value: \"2001:db8::1\"}, {value: \"2001:db8:0::1\"}]",
+			 "[{\"type\":\"IPAddress\",\"value\":\"2001:db8::1\"}]");
+	/* Not accepted, not usable: nothing is bound. */
+	assert_addresses("[{value: 192.0.2.1}, {type: Hostname, value: a.example}]", "[]");
+	assert_addresses("[{value: 192.0.2.1}, {value: 224.0.0.1}]", "[]");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -432,6 +473,7 @@ int main(void)
 		cmocka_unit_test(a_small_weight_stays_small_with_many_endpoints),
 		cmocka_unit_test(a_condition_has_the_time_when_its_status_changed),
 		cmocka_unit_test(a_store_that_is_resolved_again_keeps_its_times),
+		cmocka_unit_test(a_gateway_has_the_addresses_that_can_be_dialled),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -4,7 +4,7 @@
 #include <strings.h>
 #include <time.h>
 
-#include "model/gateway_parts.h"
+#include "model/gateway_resolving.h"
 
 /* RFC 3339, as Kubernetes has it. */
 static json_t *time_of(int64_t since_s)
@@ -51,6 +51,22 @@ static json_t *listener(const struct gw_listener *l, int64_t generation)
 			 conditions(&l->conditions, generation));
 }
 
+/*
+ * Clients can dial it. Of a Gateway on all addresses there is none to be told: which ones the host
+ * has nobody knows here.
+ */
+static bool is_bound(const struct gw_object *o, size_t number)
+{
+	uint8_t ip[16];
+
+	gw_address_of(o, number, ip);
+	for (size_t i = 0; i < o->n_listeners; i++)
+		for (size_t k = 0; k < o->listeners[i].n_places; k++)
+			if (!memcmp(o->listeners[i].places[k].ip, ip, 16))
+				return !addr_is_any(ip) && !gw_is_address_spare(o, number);
+	return false;
+}
+
 static json_t *gateway_of(const struct gw_object *o)
 {
 	json_t *listeners = json_array(), *addresses = json_array();
@@ -58,9 +74,10 @@ static json_t *gateway_of(const struct gw_object *o)
 	for (size_t i = 0; i < o->n_listeners; i++)
 		json_array_append_new(listeners, listener(&o->listeners[i], o->generation));
 	for (size_t i = 0; i < o->n_addresses; i++)
-		json_array_append_new(addresses,
-				      json_pack("{s:s, s:s}", "type", o->addresses[i].type, "value",
-						o->addresses[i].value));
+		if (is_bound(o, i))
+			json_array_append_new(addresses,
+					      json_pack("{s:s, s:s}", "type", o->addresses[i].type,
+							"value", o->addresses[i].value));
 	return json_pack("{s:o, s:o, s:o}", "addresses", addresses, "conditions",
 			 conditions(&o->conditions, o->generation), "listeners", listeners);
 }
