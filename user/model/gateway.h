@@ -5,7 +5,8 @@
  * come one by one, from whoever has them.
  *
  * Kinds: GatewayClass, Gateway, TLSRoute, ReferenceGrant (gateway.networking.k8s.io), Service,
- * Namespace (core), EndpointSlice (discovery.k8s.io). All others are skipped and counted.
+ * Namespace (core), EndpointSlice (discovery.k8s.io), and the CustomResourceDefinitions of the
+ * Gateway API itself, which tell its version. All others are skipped and counted.
  */
 #ifndef THRUWAY_GATEWAY_H
 #define THRUWAY_GATEWAY_H

@@ -99,6 +99,7 @@ struct gw_object *gw_object_free(struct gw_object *o)
 	free(o->api_version);
 	free(o->ns);
 	free(o->name);
+	free(o->bundle_version);
 	free(o->controller);
 	free(o->parameters);
 	free(o->class);

@@ -19,6 +19,7 @@ enum gw_kind {
 	GW_SERVICE,
 	GW_SLICE,
 	GW_NAMESPACE,
+	GW_CRD, /* of GATEWAY_GROUP alone */
 	GW_KINDS
 };
 
@@ -131,6 +132,8 @@ struct gw_object {
 	size_t n_labels;
 	struct config_pos pos;
 
+	/* CustomResourceDefinition */
+	char *bundle_version; /* NULL = it does not say */
 	/* GatewayClass */
 	char *controller;
 	/* GatewayClass, Gateway */

@@ -30,6 +30,7 @@ static const struct kind_entry {
 	[GW_SERVICE] = {"", "Service", "v1,", true, gw_read_service, true},
 	[GW_SLICE] = {"discovery.k8s.io", "EndpointSlice", "v1,", true, gw_read_slice, false},
 	[GW_NAMESPACE] = {"", "Namespace", "v1,", false, NULL, false},
+	[GW_CRD] = {"apiextensions.k8s.io", "CustomResourceDefinition", "v1,", false, NULL, true},
 };
 
 const char *gw_kind_word(enum gw_kind kind)
@@ -49,6 +50,15 @@ static bool is_version(const char *versions, const char *version)
 	return false;
 }
 
+/* A CustomResourceDefinition is one of ours where it defines one of our kinds. */
+static bool is_crd_of_ours(const struct yaml_node *node)
+{
+	const struct yaml_node *spec = yaml_get(node, "spec");
+	const struct yaml_node *group = spec ? yaml_get(spec, "group") : NULL;
+
+	return group && yaml_is(group, GATEWAY_GROUP);
+}
+
 static bool find_kind(const struct yaml_node *node, enum gw_kind *ret)
 {
 	const struct yaml_node *version = yaml_get(node, "apiVersion"),
@@ -65,7 +75,7 @@ static bool find_kind(const struct yaml_node *node, enum gw_kind *ret)
 		    !strncmp(kinds[i].group, version->text, group) &&
 		    is_version(kinds[i].versions, slash ? slash + 1 : version->text)) {
 			*ret = (enum gw_kind)i;
-			return true;
+			return i != GW_CRD || is_crd_of_ours(node);
 		}
 	return false;
 }
@@ -127,6 +137,10 @@ static void read_meta(struct gw_reading *r, const struct yaml_node *node, struct
 	read_created(r, meta, o);
 	o->generation = gw_read_number(r, meta, "metadata", "generation", 1, UINT32_MAX, false, 1);
 	gw_read_pairs(r, meta, "metadata", "labels", &o->labels, &o->n_labels);
+	if (o->kind == GW_CRD && yaml_get(meta, "annotations"))
+		o->bundle_version =
+			gw_read_text(r, yaml_get(meta, "annotations"), "metadata.annotations",
+				     GATEWAY_GROUP "/bundle-version", 253, NULL, false, NULL);
 }
 
 int gw_read(const struct yaml_node *node, const char *file, struct config_problems *problems,

@@ -6,6 +6,7 @@
  * follows it as well: routes are handed over from the oldest on.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,9 @@
 #include "model/config_parts.h"
 #include "model/gateway_resolving.h"
 #include "thruway/name.h"
+
+/* The newest v1.x of the Gateway API whose rules these are. */
+#define GATEWAY_API_MINOR_MAX 6u
 
 /* --- what goes into the configuration --------------------------------------------------------- */
 
@@ -105,6 +109,39 @@ int gw_resolve_route(const struct gateway *gw, struct gw_object *route, struct c
 
 /* --- all ------------------------------------------------------------------------------------- */
 
+/* v1.0 to v1.6, also before and after a release of these ("v1.6.1-dev"). */
+static bool is_known_version(const char *version)
+{
+	unsigned int minor;
+
+	return sscanf(version, "v1.%u.", &minor) == 1 && minor <= GATEWAY_API_MINOR_MAX;
+}
+
+/* Where the objects came with the API's definitions; without them nobody knows. */
+static void settle_version(const struct gateway *gw, struct gw_object *class)
+{
+	const struct gw_object *bad = NULL;
+	bool has_crds = false;
+
+	for (size_t i = 0; i < gw->n && !bad; i++) {
+		const struct gw_object *o = gw->objects[i];
+
+		if (o->kind != GW_CRD)
+			continue;
+		has_crds = true;
+		if (!o->bundle_version || !is_known_version(o->bundle_version))
+			bad = o;
+	}
+	if (bad)
+		gw_set(&class->conditions, "SupportedVersion", false, "UnsupportedVersion",
+		       "%s is of version %s; v1.0 to v1.%u are known, others may work", bad->name,
+		       bad->bundle_version ? bad->bundle_version : "(not said)",
+		       GATEWAY_API_MINOR_MAX);
+	else if (has_crds)
+		gw_set(&class->conditions, "SupportedVersion", true, "SupportedVersion",
+		       "all definitions are of a version that is known");
+}
+
 static void claim_classes(struct gateway *gw)
 {
 	for (size_t i = 0; i < gw->n; i++) {
@@ -121,6 +158,7 @@ static void claim_classes(struct gateway *gw)
 			gw_set(&o->conditions, "Accepted", false, "InvalidParameters",
 			       "parametersRef: %s: there are no parameters of a class here",
 			       o->parameters);
+		settle_version(gw, o);
 	}
 }
 

@@ -103,7 +103,10 @@ static json_t *status_of(const struct gw_object *o)
 
 	switch (o->kind) {
 	case GW_CLASS:
-		return json_pack("{s:o}", "conditions", conditions(&o->conditions, o->generation));
+		/* Names of the API's own list of features, sorted. */
+		return json_pack("{s:o, s:[{s:s}, {s:s}, {s:s}]}", "conditions",
+				 conditions(&o->conditions, o->generation), "supportedFeatures",
+				 "name", "Gateway", "name", "ReferenceGrant", "name", "TLSRoute");
 	case GW_GATEWAY:
 		return gateway_of(o);
 	case GW_ROUTE:
