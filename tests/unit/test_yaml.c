@@ -48,7 +48,7 @@ static char *tree_of(const char *text, size_t len, bool with_pos)
 	char *result = NULL;
 	size_t size;
 	FILE *out = open_memstream(&result, &size);
-	int err = yaml_tree_load(text, len, &tree, &error);
+	int err = yaml_tree_load(text, len, 1, &tree, &error);
 
 	assert_non_null(out);
 	assert_true(!err || err == -EINVAL);
@@ -199,7 +199,7 @@ static void a_node_counts_what_its_aliases_write_out(void **state)
 	const struct yaml_node *root;
 
 	(void)state;
-	assert_int_equal(yaml_tree_load(text, sizeof(text) - 1, &tree, &error), 0);
+	assert_int_equal(yaml_tree_load(text, sizeof(text) - 1, 1, &tree, &error), 0);
 	root = yaml_tree_document(tree, 0);
 	assert_int_equal(root->items[0]->size, 3);
 	assert_ptr_equal(root->items[0], root->items[1]);
@@ -216,7 +216,7 @@ static void a_nul_in_quotes_is_part_of_the_text(void **state)
 	const struct yaml_node *root;
 
 	(void)state;
-	assert_int_equal(yaml_tree_load(text, sizeof(text) - 1, &tree, &error), 0);
+	assert_int_equal(yaml_tree_load(text, sizeof(text) - 1, 1, &tree, &error), 0);
 	root = yaml_tree_document(tree, 0);
 	assert_int_equal(root->items[0]->n, 3);
 	assert_memory_equal(root->items[0]->text, "a\0b", 4);
@@ -235,7 +235,7 @@ static void values_are_found_by_their_key(void **state)
 	const struct yaml_node *root;
 
 	(void)state;
-	assert_int_equal(yaml_tree_load(text, sizeof(text) - 1, &tree, &error), 0);
+	assert_int_equal(yaml_tree_load(text, sizeof(text) - 1, 1, &tree, &error), 0);
 	root = yaml_tree_document(tree, 0);
 	assert_true(yaml_is(yaml_get(root, "a"), "1"));
 	assert_true(yaml_is(yaml_get(root, "b"), "2"));

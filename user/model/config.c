@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "model/config_parts.h"
+#include "model/documents.h"
 #include "model/gateway.h"
 #include "model/yaml.h"
 
@@ -314,32 +315,8 @@ static const struct reader_field top_fields[] = {
 	{"endpoints", read_endpoints, 0},
 };
 
-static bool is_kubernetes(const struct yaml_node *document)
+void config_read_settings(struct loader *loader, const struct yaml_node *document)
 {
-	return yaml_get(document, "apiVersion") != NULL;
-}
-
-/* A bad object is left out alone, like a bad route. */
-static void read_kubernetes(struct loader *loader, const struct yaml_node *document)
-{
-	struct reader *r = &loader->reader;
-	size_t n_errors = r->problems->n_errors;
-	struct config *config = loader->config;
-
-	if (!config->gateway)
-		config->gateway = gateway_new();
-	if (!config->gateway ||
-	    gateway_put(config->gateway, document, r->file, r->problems) == -ENOMEM)
-		reader_out_of_memory(r);
-	loader->n_route_errors += r->problems->n_errors - n_errors;
-}
-
-static void read_settings(struct loader *loader, const struct yaml_node *document)
-{
-	if (is_kubernetes(document)) {
-		read_kubernetes(loader, document);
-		return;
-	}
 	loader->given[FIELD_LISTENERS].line = 0;
 	loader->given[FIELD_ROUTES].line = 0;
 	reader_mapping(&loader->reader, NULL, document, top_fields, ARRAY_SIZE(top_fields),
@@ -351,80 +328,23 @@ static void read_routes(struct loader *loader, const struct yaml_node *document)
 	const struct yaml_node *routes = yaml_get(document, "routes");
 	const struct reader_path path = {.key = "routes"};
 
-	if (!is_kubernetes(document) && routes && routes->type == YAML_SEQUENCE && routes->n)
+	if (!config_is_kubernetes(document) && routes && routes->type == YAML_SEQUENCE && routes->n)
 		reader_each(&loader->reader, &path, routes, config_read_route, loader->config);
 }
 
-static void each_document(struct loader *loader,
-			  void (*read)(struct loader *loader, const struct yaml_node *document))
-{
-	for (size_t i = 0; i < loader->n_inputs; i++) {
-		const struct loader_input *input = &loader->inputs[i];
-
-		loader->reader.file = input->file;
-		for (size_t j = 0; j < yaml_tree_documents(input->yaml); j++)
-			read(loader, yaml_tree_document(input->yaml, j));
-	}
-}
-
 /* --- the whole ------------------------------------------------------------------------------- */
-
-static const char *own_file(struct config *config, const char *file)
-{
-	char **grown = reallocarray(config->files, config->n_files + 1, sizeof(*grown));
-	char *copy;
-
-	if (!grown)
-		return NULL;
-	config->files = grown;
-	copy = strdup(file);
-	if (copy)
-		config->files[config->n_files++] = copy;
-	return copy;
-}
-
-static int add_input(struct loader *loader, const struct config_text *text)
-{
-	struct loader_input *input = &loader->inputs[loader->n_inputs];
-	struct config_pos pos = {};
-	struct yaml_error error;
-	int err;
-
-	input->file = own_file(loader->config, text->file);
-	if (!input->file)
-		return -ENOMEM;
-	if (text->len > CONFIG_BYTES_MAX) {
-		pos.file = input->file;
-		config_problem_add(loader->reader.problems, &pos, false,
-				   "%zu bytes; at most %u are read", text->len, CONFIG_BYTES_MAX);
-		return 0;
-	}
-	err = yaml_tree_load(text->text, text->len, &input->yaml, &error);
-	if (err && err != -EINVAL)
-		return err;
-	loader->n_inputs++;
-	if (err) {
-		pos = (struct config_pos){
-			.file = input->file, .line = error.line, .column = error.column};
-		config_problem_add(loader->reader.problems, &pos, false, "%s", error.text);
-	}
-	return 0;
-}
 
 static void check_not_empty(struct loader *loader, const char *file)
 {
 	const struct config_pos pos = {.file = file};
 	const struct config *config = loader->config;
-	size_t n_documents = 0;
 
-	for (size_t i = 0; i < loader->n_inputs; i++)
-		n_documents += yaml_tree_documents(loader->inputs[i].yaml);
 	/* Where something is wrong already, that is why. */
 	if (config->n_listeners || (config->gateway && gateway_n_objects(config->gateway)) ||
 	    loader->reader.problems->n_errors > loader->n_errors_before)
 		return;
 	config_problem_add(loader->reader.problems, &pos, false, "%s; " MINIMAL,
-			   n_documents ? "no listeners" : "nothing is in it");
+			   loader->n_documents ? "no listeners" : "nothing is in it");
 }
 
 static size_t file_number(const struct config_problems *problems, const char *file)
@@ -451,9 +371,7 @@ static int compare_problems(const void *left, const void *right, void *problems)
 
 static void loader_fini(struct loader *loader)
 {
-	for (size_t i = 0; i < loader->n_inputs; i++)
-		yaml_tree_free(loader->inputs[i].yaml);
-	free(loader->inputs);
+	config_drop_natives(loader);
 	seen_free(&loader->listener_names);
 	seen_free(&loader->listener_keys);
 	seen_free(&loader->binds);
@@ -479,16 +397,10 @@ static void check_sizes(struct loader *loader)
 static int load(struct loader *loader, const struct config_text *texts, size_t n)
 {
 	struct config_problems *problems = loader->reader.problems;
-	int err = 0;
+	int err = config_read_documents(loader, texts, n);
 
-	loader->inputs = calloc(n ? n : 1, sizeof(*loader->inputs));
-	if (!loader->inputs)
-		return -ENOMEM;
-	for (size_t i = 0; i < n && !err; i++)
-		err = add_input(loader, &texts[i]);
 	if (err)
 		return err;
-	each_document(loader, read_settings);
 	if (loader->config->gateway && gateway_resolve(loader->config->gateway, loader->config))
 		reader_out_of_memory(&loader->reader);
 	check_sizes(loader);
@@ -496,7 +408,7 @@ static int load(struct loader *loader, const struct config_text *texts, size_t n
 		if (!loader->config->listeners[i].paths)
 			loader->config->listeners[i].paths = loader->config->paths;
 	check_not_empty(loader, n == 1 ? texts[0].file : NULL);
-	each_document(loader, read_routes);
+	config_each_native(loader, read_routes);
 	loader->config->has_fatal =
 		problems->n_errors - loader->n_errors_before > loader->n_route_errors;
 	return loader->reader.err;
@@ -525,6 +437,8 @@ int config_parse_texts(const struct config_text *texts, size_t n, struct config 
 		return err;
 	}
 	(void)config_check_loops(loader.config, NULL, 0, problems);
+	loader.config->has_problems =
+		problems->n > first || problems->n_errors > loader.n_errors_before;
 	if (problems->n > first)
 		qsort_r(problems->items + first, problems->n - first, sizeof(*problems->items),
 			compare_problems, problems);
@@ -552,6 +466,9 @@ struct config *config_free(struct config *config)
 	for (size_t i = 0; i < config->n_files; i++)
 		free(config->files[i]);
 	gateway_free(config->gateway);
+	if (config->documents)
+		document_memory_fini(config->documents);
+	free(config->documents);
 	free(config->terminate);
 	free(config->listeners);
 	free(config->routes);

@@ -90,6 +90,7 @@ struct config_route {
 };
 
 struct gateway;
+struct document_memory;
 
 enum config_log_format { CONFIG_LOG_TEXT, CONFIG_LOG_JSON };
 
@@ -114,8 +115,11 @@ struct config {
 	/* The Kubernetes objects among the documents, with their statuses; NULL = there are none.
 	 */
 	struct gateway *gateway;
+	struct document_memory *documents; /* what stood in the texts; see model/documents.h */
 	/* Some error was outside of any route: what stands here is not what the user asked for. */
 	bool has_fatal;
+	/* Something was wrong or worth a warning: it is read as a whole again (config_change.h). */
+	bool has_problems;
 	char **files; /* names that the positions above point to */
 	size_t n_files;
 };

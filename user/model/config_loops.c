@@ -141,5 +141,6 @@ int config_check_loops(struct config *config, const uint8_t (*addrs)[16], size_t
 		is_good = false;
 	}
 	drop_lonely_refusals(config);
+	config->has_problems |= !is_good;
 	return is_good ? 0 : -EINVAL;
 }

@@ -9,7 +9,8 @@
 #include "model/reader.h"
 #include "model/seen.h"
 
-struct loader_input {
+/* Documents that are (or may hold) settings, listeners and routes. */
+struct loader_native {
 	const char *file;
 	struct yaml_tree *yaml;
 };
@@ -17,8 +18,9 @@ struct loader_input {
 struct loader {
 	struct reader reader;
 	struct config *config;
-	struct loader_input *inputs;
-	size_t n_inputs;
+	struct loader_native *natives;
+	size_t n_natives, n_documents;
+	uint32_t nodes;				    /* of all documents that were read */
 	struct config_pos given[READER_FIELDS_MAX]; /* settings, which may stand once in all */
 	size_t n_errors_before;			    /* in the list, of others */
 	size_t n_route_errors;
@@ -34,6 +36,18 @@ struct loader {
 	size_t n_names; /* entries that the routes will take in the table, at least */
 	size_t n_slots;
 };
+
+/*
+ * config_documents.c: read each document of @texts, but for native routes. 0 or -ENOMEM; what else
+ * is wrong is a problem.
+ */
+int config_read_documents(struct loader *loader, const struct config_text *texts, size_t n);
+void config_each_native(struct loader *loader,
+			void (*read)(struct loader *loader, const struct yaml_node *document));
+void config_drop_natives(struct loader *loader);
+bool config_is_kubernetes(const struct yaml_node *document);
+/* config.c */
+void config_read_settings(struct loader *loader, const struct yaml_node *document);
 
 /* One item of listeners: or routes:; a bad one is reported and not added to the config. */
 void config_read_listener(struct reader *r, const struct reader_path *path,

@@ -30,6 +30,8 @@ struct gateway *gateway_free(struct gateway *gw)
 	index_fini(&gw->by_name);
 	index_fini(&gw->by_service);
 	index_fini(&gw->grants);
+	index_fini(&gw->users);
+	free(gw->by_age);
 	free(gw->objects);
 	free(gw);
 	return NULL;
@@ -67,7 +69,7 @@ struct gw_object *gw_find(const struct gateway *gw, enum gw_kind kind, const cha
 	return i == INDEX_NONE ? NULL : gw->objects[i];
 }
 
-static const char *service_of(const struct gw_object *slice)
+const char *gw_service_of(const struct gw_object *slice)
 {
 	for (size_t i = 0; i < slice->n_labels; i++)
 		if (!strcmp(slice->labels[i].key, "kubernetes.io/service-name"))
@@ -81,7 +83,30 @@ struct gw_object *gw_next_slice(const struct gateway *gw, const char *ns, const 
 	uint32_t hash = hash_of(GW_SERVICE, ns, service), i;
 
 	while ((i = index_next(&gw->by_service, hash, at)) != INDEX_NONE)
-		if (!strcmp(gw->objects[i]->ns, ns) && !strcmp(service_of(gw->objects[i]), service))
+		if (!strcmp(gw->objects[i]->ns, ns) &&
+		    !strcmp(gw_service_of(gw->objects[i]), service))
+			return gw->objects[i];
+	return NULL;
+}
+
+static bool leads_to(const struct gw_object *route, const char *ns, const char *service)
+{
+	for (size_t i = 0; i < route->n_backends; i++) {
+		const struct gw_backend *b = &route->backends[i];
+
+		if (!strcmp(b->name, service) && !strcmp(b->ns ? b->ns : route->ns, ns))
+			return true;
+	}
+	return false;
+}
+
+struct gw_object *gw_next_user(const struct gateway *gw, const char *ns, const char *service,
+			       uint32_t *at)
+{
+	uint32_t hash = hash_of(GW_SERVICE, ns, service), i;
+
+	while ((i = index_next(&gw->users, hash, at)) != INDEX_NONE)
+		if (leads_to(gw->objects[i], ns, service))
 			return gw->objects[i];
 	return NULL;
 }
@@ -98,95 +123,173 @@ struct gw_object *gw_next_grant(const struct gateway *gw, const char *ns, uint32
 
 /* --- keeping --------------------------------------------------------------------------------- */
 
-/* What is looked for by something else than its name has an index of its own; NULL = it is not. */
-static struct index *other_index(struct gateway *gw, const struct gw_object *o, uint32_t *ret_hash)
+struct key {
+	struct index *index;
+	uint32_t hash;
+};
+
+static size_t n_keys(const struct gw_object *o)
 {
-	switch (o->kind) {
-	case GW_SLICE:
-		*ret_hash = hash_of(GW_SERVICE, o->ns, service_of(o));
-		return &gw->by_service;
-	case GW_GRANT:
-		*ret_hash = hash_of(GW_GRANT, o->ns, "");
-		return &gw->grants;
-	default:
-		return NULL;
+	return 1 + (o->kind == GW_SLICE || o->kind == GW_GRANT) + o->n_backends;
+}
+
+/* All that an object is looked for by: its name, and @i - 1 of what its kind has beside it. */
+static struct key key_of(struct gateway *gw, const struct gw_object *o, size_t i)
+{
+	const struct gw_backend *b;
+
+	if (!i)
+		return (struct key){&gw->by_name, hash_of(o->kind, o->ns, o->name)};
+	if (o->kind == GW_SLICE)
+		return (struct key){&gw->by_service, hash_of(GW_SERVICE, o->ns, gw_service_of(o))};
+	if (o->kind == GW_GRANT)
+		return (struct key){&gw->grants, hash_of(GW_GRANT, o->ns, "")};
+	b = &o->backends[i - 1];
+	return (struct key){&gw->users, hash_of(GW_SERVICE, b->ns ? b->ns : o->ns, b->name)};
+}
+
+static int index_object(struct gateway *gw, const struct gw_object *o, uint32_t number)
+{
+	int err = 0;
+
+	for (size_t i = 0; i < n_keys(o) && !err; i++) {
+		struct key key = key_of(gw, o, i);
+
+		err = index_add(key.index, key.hash, number);
+	}
+	return err;
+}
+
+static void unindex_object(struct gateway *gw, const struct gw_object *o, uint32_t number)
+{
+	for (size_t i = 0; i < n_keys(o); i++) {
+		struct key key = key_of(gw, o, i);
+
+		index_remove(key.index, key.hash, number);
 	}
 }
 
-static int index_other(struct gateway *gw, const struct gw_object *o, uint32_t number)
+int gw_store_add(struct gateway *gw, struct gw_object *o)
 {
-	uint32_t hash;
-	struct index *index = other_index(gw, o, &hash);
+	struct gw_object **grown = reallocarray(gw->objects, gw->n + 1, sizeof(struct gw_object *));
 
-	return index ? index_add(index, hash, number) : 0;
+	if (!grown)
+		return -ENOMEM;
+	gw->objects = grown;
+	grown[gw->n] = o;
+	return index_object(gw, o, (uint32_t)gw->n++);
 }
 
-static int replace(struct gateway *gw, uint32_t number, struct gw_object *o,
-		   struct config_problems *problems)
+int gw_store_replace(struct gateway *gw, const struct gw_object *was, struct gw_object *o)
 {
-	struct gw_object *was = gw->objects[number];
-	uint32_t hash;
-	struct index *index = other_index(gw, was, &hash);
+	uint32_t number = find_number(gw, was->kind, was->ns, was->name);
 
-	config_problem_add(problems, &o->pos, true,
-			   "%s %s%s%s: stands at %s:%u, too; this one counts",
-			   gw_kind_word(o->kind), o->ns, *o->ns ? "/" : "", o->name, was->pos.file,
-			   was->pos.line);
-	if (index)
-		index_remove(index, hash, number);
+	unindex_object(gw, was, number);
 	gw->objects[number] = o;
-	gw_object_free(was);
-	return index_other(gw, o, number);
+	return index_object(gw, o, number);
+}
+
+int gw_store_remove(struct gateway *gw, const struct gw_object *o)
+{
+	uint32_t number = find_number(gw, o->kind, o->ns, o->name), last = (uint32_t)gw->n - 1;
+	struct gw_object *moved = gw->objects[last];
+
+	unindex_object(gw, o, number);
+	gw->n--;
+	if (number == last)
+		return 0;
+	unindex_object(gw, moved, last);
+	gw->objects[number] = moved;
+	return index_object(gw, moved, number);
 }
 
 static int keep(struct gateway *gw, struct gw_object *o, struct config_problems *problems)
 {
-	uint32_t number = find_number(gw, o->kind, o->ns, o->name);
-	struct gw_object **grown;
+	struct gw_object *was = gw_find(gw, o->kind, o->ns, o->name);
+	int err;
 
-	if (number != INDEX_NONE)
-		return replace(gw, number, o, problems);
-	grown = reallocarray(gw->objects, gw->n + 1, sizeof(struct gw_object *));
-	if (grown)
-		gw->objects = grown;
-	if (!grown || index_add(&gw->by_name, hash_of(o->kind, o->ns, o->name), (uint32_t)gw->n)) {
-		gw_object_free(o);
-		return -ENOMEM;
-	}
-	grown[gw->n] = o;
-	return index_other(gw, o, (uint32_t)gw->n++);
+	if (!was)
+		return gw_store_add(gw, o);
+	config_problem_add(problems, &o->pos, true,
+			   "%s %s%s%s: stands at %s:%u, too; this one counts",
+			   gw_kind_word(o->kind), o->ns, *o->ns ? "/" : "", o->name, was->pos.file,
+			   was->pos.line);
+	gw->has_replaced = true;
+	err = gw_store_replace(gw, was, o);
+	gw_object_free(was);
+	return err;
 }
 
+int gateway_keep(struct gateway *gw, const struct gateway_batch *batch,
+		 struct config_problems *problems)
+{
+	int err = 0;
+
+	gw->n_skipped += batch->n_skipped;
+	for (size_t i = 0; i < batch->n; i++)
+		if (!err)
+			err = keep(gw, batch->objects[i], problems);
+		else
+			gw_object_free(batch->objects[i]);
+	return err;
+}
+
+bool gateway_has_replaced(const struct gateway *gw)
+{
+	return gw->has_replaced;
+}
+
+/* --- reading --------------------------------------------------------------------------------- */
+
 /* The items of a List, one by one: a bad one leaves the others as they are. */
-static int put_items(struct gateway *gw, const struct yaml_node *items, const char *file,
-		     struct config_problems *problems)
+static int read_items(const struct yaml_node *items, const char *file,
+		      struct config_problems *problems, struct gateway_batch *batch)
 {
 	int err = 0, one;
 
 	for (size_t i = 0; items && items->type == YAML_SEQUENCE && i < items->n; i++) {
-		one = gateway_put(gw, items->items[i], file, problems);
+		one = gateway_read(items->items[i], file, problems, batch);
 		if (one && err != -ENOMEM)
 			err = one;
 	}
 	return err;
 }
 
-int gateway_put(struct gateway *gw, const struct yaml_node *object, const char *file,
-		struct config_problems *problems)
+int gateway_read(const struct yaml_node *node, const char *file, struct config_problems *problems,
+		 struct gateway_batch *batch)
 {
-	const struct yaml_node *kind = yaml_get(object, "kind");
-	struct gw_object *o = NULL;
+	const struct yaml_node *kind = yaml_get(node, "kind");
+	struct gw_object *o = NULL, **grown;
 	int err;
 
 	if (kind && yaml_is(kind, "List"))
-		return put_items(gw, yaml_get(object, "items"), file, problems);
-	err = gw_read(object, file, problems, &o);
+		return read_items(yaml_get(node, "items"), file, problems, batch);
+	err = gw_read(node, file, problems, &o);
 	if (err == -ENOENT) {
-		gw->n_skipped++;
+		batch->n_skipped++;
 		return 0;
 	}
-	return err ? err : keep(gw, o, problems);
+	if (err)
+		return err;
+	grown = reallocarray(batch->objects, batch->n + 1, sizeof(struct gw_object *));
+	if (!grown) {
+		gw_object_free(o);
+		return -ENOMEM;
+	}
+	batch->objects = grown;
+	grown[batch->n++] = o;
+	return 0;
 }
+
+void gateway_batch_fini(struct gateway_batch *batch)
+{
+	for (size_t i = 0; i < batch->n; i++)
+		gw_object_free(batch->objects[i]);
+	free(batch->objects);
+	*batch = (struct gateway_batch){};
+}
+
+/* --- endpoints and counts -------------------------------------------------------------------- */
 
 int gateway_put_endpoints(struct gateway *gw, const char *ns, const char *service,
 			  const char *const *addresses, size_t n)

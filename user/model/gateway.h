@@ -11,6 +11,7 @@
 #ifndef THRUWAY_GATEWAY_H
 #define THRUWAY_GATEWAY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,13 +27,32 @@ struct gateway;
 struct gateway *gateway_new(void);		       /* NULL: no memory */
 struct gateway *gateway_free(struct gateway *gateway); /* accepts NULL, returns NULL */
 
+struct gw_object;
+
+/* Objects in the order in which they stood. All zero = none. */
+struct gateway_batch {
+	struct gw_object **objects;
+	size_t n;
+	size_t n_skipped; /* of kinds that are none of ours */
+};
+
 /*
- * Keep @object, or let it take the place of the one of its kind, namespace and name (a warning).
- * @file must live as long as the store. 0; -EINVAL: it breaks a rule that the API server would hold
- * it to, is left out, and @problems say which; -ENOMEM. A kind that is none of ours is counted.
+ * Read the object in @node, or the items of a List, into @batch. @file must live as long as they
+ * do. 0; -EINVAL: an object breaks a rule that the API server would hold it to and is left out,
+ * @problems say which; -ENOMEM.
  */
-int gateway_put(struct gateway *gateway, const struct yaml_node *object, const char *file,
-		struct config_problems *problems);
+int gateway_read(const struct yaml_node *node, const char *file, struct config_problems *problems,
+		 struct gateway_batch *batch);
+/* Frees objects that no store has taken. */
+void gateway_batch_fini(struct gateway_batch *batch);
+/*
+ * The store takes the objects, whose list stays the caller's; one takes the place of another of its
+ * kind, namespace and name (a warning). 0, or -ENOMEM: those that were not taken are freed.
+ */
+int gateway_keep(struct gateway *gateway, const struct gateway_batch *batch,
+		 struct config_problems *problems);
+/* Some object stood twice. */
+bool gateway_has_replaced(const struct gateway *gateway);
 /*
  * Where the endpoints of a Service are, for objects that come without EndpointSlices: each of
  * @addresses an IP, or IP:port where that is not the target port (checked by the caller). 0 or
@@ -50,6 +70,41 @@ size_t gateway_n_skipped(const struct gateway *gateway);
 int gateway_resolve(struct gateway *gateway, struct config *config);
 
 /*
+ * TLSRoutes, Services and EndpointSlices that come, go, or take each other's place in a store that
+ * is resolved: only the routes that this concerns are resolved again, so that one of 10,000 takes
+ * no time. After it the store and @config are what they would be if all had been read anew. Other
+ * kinds concern everybody.
+ */
+struct gateway_change {
+	struct gateway *gateway;
+	struct config *config;
+	struct gateway_batch out, in; /* the other way round once it has been made */
+	struct gw_object **concerned; /* routes among in, and those that others led to */
+	size_t n_concerned;
+	size_t n_skipped; /* the store's number from now on */
+};
+
+/*
+ * Prepare; @change has gateway, config, out, in and n_skipped. 0; -EAGAIN: this change concerns
+ * everybody, or names an object twice; -ENOMEM.
+ */
+int gateway_change_check(struct gateway_change *change);
+/*
+ * Make the change; once more: unmake it. 0, or -ENOMEM, and the store is good for nothing but to be
+ * freed.
+ */
+int gateway_change_make(struct gateway_change *change);
+/* The configuration's route of a concerned one; NULL = it has none. */
+const struct config_route *gateway_change_route(const struct gateway_change *change, size_t i);
+/* It stays: conditions get their times, as from gateway_date(). */
+void gateway_change_date(const struct gateway_change *change, int64_t now_s);
+/* These objects stand @lines further down in their file. */
+void gateway_move(const struct gateway *gateway, struct config *config,
+		  const struct gateway_batch *batch, int64_t lines);
+/* Frees what is out. */
+void gateway_change_fini(struct gateway_change *change);
+
+/*
  * When each condition became what it is: where @before (NULL = nothing was) has the same one, since
  * then, else at @now_s, seconds since 1970. Without this, statuses have no times. A store that is
  * resolved again keeps the times of what stays the same by itself.
@@ -57,8 +112,8 @@ int gateway_resolve(struct gateway *gateway, struct config *config);
 void gateway_date(struct gateway *gateway, const struct gateway *before, int64_t now_s);
 
 /*
- * The objects with their statuses, as items of a Kubernetes List; @kind and @name narrow it (NULL =
- * all; @kind in any case). NULL: no memory.
+ * The objects with their statuses, as items of a Kubernetes List, by kind and name; @kind and @name
+ * narrow it (NULL = all; @kind in any case). NULL: no memory.
  */
 json_t *gateway_status(const struct gateway *gateway, const char *kind, const char *name);
 

@@ -155,14 +155,13 @@ int gw_attach(const struct gateway *gw, const struct gw_object *route, struct gw
 	return err;
 }
 
-/* One route more is attached to the listeners of its parents. */
-void gw_count_route(const struct gateway *gw, const struct gw_object *route)
+void gw_count_route(const struct gateway *gw, const struct gw_object *route, int n)
 {
 	for (size_t i = 0; i < route->n_parents; i++) {
 		const struct gw_parent *p = &route->parents[i];
 		struct gw_object *gateway = gw_parent_of(gw, route, p);
 
 		for (size_t k = 0; gateway && k < gateway->n_listeners; k++)
-			gateway->listeners[k].attached += p->attached >> k & 1;
+			gateway->listeners[k].attached += p->attached >> k & 1 ? (uint32_t)n : 0;
 	}
 }

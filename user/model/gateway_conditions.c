@@ -107,18 +107,21 @@ static const struct gw_conditions *same_parent(const struct gw_object *before,
 	return NULL;
 }
 
+void gw_date(struct gw_object *o, const struct gw_object *was, int64_t now_s)
+{
+	date(&o->conditions, was ? &was->conditions : NULL, now_s);
+	for (size_t k = 0; k < o->n_listeners; k++)
+		date(&o->listeners[k].conditions, same_listener(was, o->listeners[k].name), now_s);
+	for (size_t k = 0; k < o->n_parents; k++)
+		date(&o->parents[k].conditions, same_parent(was, &o->parents[k]), now_s);
+}
+
 void gateway_date(struct gateway *gw, const struct gateway *before, int64_t now_s)
 {
 	for (size_t i = 0; i < gw->n; i++) {
 		struct gw_object *o = gw->objects[i];
-		const struct gw_object *was =
-			before && o->is_ours ? gw_find(before, o->kind, o->ns, o->name) : NULL;
 
-		date(&o->conditions, was ? &was->conditions : NULL, now_s);
-		for (size_t k = 0; k < o->n_listeners; k++)
-			date(&o->listeners[k].conditions, same_listener(was, o->listeners[k].name),
-			     now_s);
-		for (size_t k = 0; k < o->n_parents; k++)
-			date(&o->parents[k].conditions, same_parent(was, &o->parents[k]), now_s);
+		gw_date(o, before && o->is_ours ? gw_find(before, o->kind, o->ns, o->name) : NULL,
+			now_s);
 	}
 }

@@ -168,6 +168,9 @@ struct gw_object {
 	bool is_accepted;   /* GatewayClass, Gateway */
 	bool is_programmed; /* Gateway: where a listener of it is accepted, it serves */
 	struct gw_conditions conditions;
+	/* TLSRoute: 1 and its number in the configuration's routes; 0 = it is not among them */
+	size_t config_number;
+	bool is_concerned; /* by a change that is being made */
 };
 
 /* Endpoints of a Service that a native document names; for where no EndpointSlices are. */
@@ -183,6 +186,11 @@ struct gateway {
 	struct index by_name;	 /* kind, namespace and name */
 	struct index by_service; /* slices, by namespace and the Service's name */
 	struct index grants;	 /* by namespace */
+	struct index users;	 /* routes, by namespace and name of what they refer to */
+	bool has_replaced;	 /* some object stood twice */
+	/* TLSRoutes from the oldest on, and where they begin in the configuration's routes. */
+	struct gw_object **by_age;
+	size_t n_by_age, first_route;
 	struct gw_hint *hints;
 	size_t n_hints;
 	size_t n_skipped;
@@ -197,8 +205,19 @@ struct gw_object *gw_find(const struct gateway *gateway, enum gw_kind kind, cons
 struct gw_object *gw_next_slice(const struct gateway *gateway, const char *ns, const char *service,
 				uint32_t *at);
 
+/* The Service whose slice it is; "" = none. */
+const char *gw_service_of(const struct gw_object *slice);
+/* The next TLSRoute that refers to a Service, perhaps more than once; *@at as above. */
+struct gw_object *gw_next_user(const struct gateway *gateway, const char *ns, const char *service,
+			       uint32_t *at);
 /* The next ReferenceGrant of a namespace; *@at as above. */
 struct gw_object *gw_next_grant(const struct gateway *gateway, const char *ns, uint32_t *at);
+
+/* One is in the store or not; neither call frees one. 0, or -ENOMEM: the indexes are broken. */
+int gw_store_add(struct gateway *gateway, struct gw_object *object);
+int gw_store_replace(struct gateway *gateway, const struct gw_object *was,
+		     struct gw_object *object);
+int gw_store_remove(struct gateway *gateway, const struct gw_object *object);
 
 /* gateway_read.c: 0 and a new object; -ENOENT: not one of our kinds; -EINVAL; -ENOMEM. */
 int gw_read(const struct yaml_node *node, const char *file, struct config_problems *problems,
@@ -218,6 +237,8 @@ bool gw_is_set(const struct gw_conditions *conditions, const char *type);
 /* Before they are set anew: what is not set again is gone, what stays true or false has its time.
  */
 void gw_unset(struct gw_conditions *conditions);
+/* The times of one object's conditions; @was: the object before, NULL = there was none. */
+void gw_date(struct gw_object *object, const struct gw_object *was, int64_t now_s);
 void gw_conditions_fini(struct gw_conditions *conditions);
 
 #endif

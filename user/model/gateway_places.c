@@ -162,7 +162,8 @@ static void add_terminated(struct gw_resolving *r, const struct gw_object *o, st
 	}
 	memcpy(made.backends, c->terminate, c->n_terminate * sizeof(*made.backends));
 	made.n_backends = c->n_terminate;
-	gw_add_route(r, &made);
+	if (gw_insert_route(r->config, c->n_routes, &made))
+		r->err = -ENOMEM;
 }
 
 void gw_add_listeners(struct gw_resolving *r, struct gw_object *o)

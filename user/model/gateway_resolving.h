@@ -2,8 +2,9 @@
 /*
  * What the files share that resolve the objects of a store, in this order: Gateways and their
  * listeners (gateway_listeners.c), conflicts among these (gateway_conflicts.c), where they are
- * (gateway_places.c); then route by route its parents (gateway_attach.c), its references
- * (gateway_backends.c) and their endpoints (gateway_endpoints.c). gateway_resolve.c calls them.
+ * (gateway_places.c); then route by route (gateway_routes.c) its parents (gateway_attach.c), its
+ * references (gateway_backends.c) and their endpoints (gateway_endpoints.c). gateway_resolve.c does
+ * it for all, gateway_change.c for some.
  */
 #ifndef THRUWAY_GATEWAY_RESOLVING_H
 #define THRUWAY_GATEWAY_RESOLVING_H
@@ -49,19 +50,22 @@ void gw_place(struct gw_resolving *r, const struct gw_object *o, struct gw_liste
 void gw_add_listeners(struct gw_resolving *r, struct gw_object *o);
 /* The route in the table is at every place of the listener. 0 or -ENOMEM. */
 int gw_add_to_listener(const struct gw_listener *l, struct config_route *made);
-void gw_add_route(struct gw_resolving *r, struct config_route *made);
 /* The API takes labels of more than 63 bytes, which no client can ask for (RFC 1035 2.3.4). */
 bool gw_can_be_asked_for(const char *hostname);
 int gw_add_text(char ***texts, size_t *n, const char *text);
 
 /* --- routes: each by itself, among Gateways that are resolved --------------------------------- */
 
-/*
- * gateway_resolve.c: conditions of @route, and in *@made what it is in the configuration (to be
- * freed by the caller also after -ENOMEM); one without listeners or hostnames serves nobody.
- * Nothing but @route changes.
- */
-int gw_resolve_route(const struct gateway *gw, struct gw_object *route, struct config_route *made);
+/* gateway_routes.c; all: 0 or -ENOMEM. */
+int gw_resolve_routes(struct gateway *gw, struct config *config);
+/* One whose object, or what it leads to, has changed; one that is new; one that goes. */
+int gw_renew_route(struct gateway *gw, struct config *config, struct gw_object *route);
+int gw_put_route(struct gateway *gw, struct config *config, struct gw_object *route);
+void gw_take_route(struct gateway *gw, struct config *config, struct gw_object *route);
+/* Takes @made. */
+int gw_insert_route(struct config *config, size_t at, struct config_route *made);
+/* gateway_resolve.c: as if it had never been resolved, but for the times of its conditions. */
+void gw_forget(struct gw_object *o);
 
 /* gateway_attach.c: 0 or -ENOMEM. */
 int gw_attach(const struct gateway *gw, const struct gw_object *route, struct gw_parent *p,
@@ -69,8 +73,8 @@ int gw_attach(const struct gateway *gw, const struct gw_object *route, struct gw
 /* NULL = it is none of ours. */
 struct gw_object *gw_parent_of(const struct gateway *gw, const struct gw_object *route,
 			       const struct gw_parent *p);
-/* One route more is attached to the listeners of its parents. */
-void gw_count_route(const struct gateway *gw, const struct gw_object *route);
+/* @n routes more, 1 or -1, are attached to the listeners of its parents. */
+void gw_count_route(const struct gateway *gw, const struct gw_object *route, int n);
 
 /* gateway_backends.c: 0 or -ENOMEM. */
 int gw_resolve_backends(const struct gateway *gw, struct gw_object *route,

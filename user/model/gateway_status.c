@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The objects' statuses in the shape that a cluster shows. */
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <time.h>
@@ -132,18 +133,35 @@ static json_t *item(const struct gw_object *o)
 			 gw_kind_word(o->kind), "metadata", meta, "status", status_of(o));
 }
 
+static int compare(const void *left, const void *right)
+{
+	const struct gw_object *a = *(struct gw_object *const *)left;
+	const struct gw_object *b = *(struct gw_object *const *)right;
+	int by = (a->kind > b->kind) - (a->kind < b->kind);
+
+	if (!by)
+		by = strcmp(a->ns, b->ns);
+	return by ? by : strcmp(a->name, b->name);
+}
+
 json_t *gateway_status(const struct gateway *gw, const char *kind, const char *name)
 {
+	const struct gw_object **sorted = calloc(gw->n + 1, sizeof(*sorted));
 	json_t *array = json_array();
+	size_t n = 0;
 
-	for (size_t i = 0; i < gw->n; i++) {
+	for (size_t i = 0; sorted && i < gw->n; i++) {
 		const struct gw_object *o = gw->objects[i];
 
-		if (o->kind > GW_ROUTE || !o->is_ours ||
-		    (kind && strcasecmp(kind, gw_kind_word(o->kind)) != 0) ||
-		    (name && strcmp(name, o->name) != 0))
-			continue;
-		json_array_append_new(array, item(o));
+		if (o->kind <= GW_ROUTE && o->is_ours &&
+		    (!kind || !strcasecmp(kind, gw_kind_word(o->kind))) &&
+		    (!name || !strcmp(name, o->name)))
+			sorted[n++] = o;
 	}
+	if (n)
+		qsort(sorted, n, sizeof(*sorted), compare);
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(array, item(sorted[i]));
+	free(sorted);
 	return array;
 }

@@ -33,6 +33,7 @@ struct yaml_tree {
 	struct chunk *chunks;
 	const struct yaml_node **documents;
 	size_t n;
+	uint32_t nodes; /* aliases written out */
 };
 
 struct anchor {
@@ -52,6 +53,7 @@ struct builder {
 	struct yaml_error *error;
 	const char *text;
 	size_t len;
+	uint32_t first_line; /* of text */
 	yaml_parser_t parser;
 	struct anchor *anchors; /* of this document */
 	const struct yaml_node **stack;
@@ -106,7 +108,7 @@ static int builder_fail(struct builder *b, yaml_mark_t mark, const char *fmt, ..
 {
 	va_list ap;
 
-	b->error->line = (uint32_t)mark.line + 1;
+	b->error->line = (uint32_t)mark.line + b->first_line;
 	b->error->column = (uint32_t)mark.column + 1;
 	va_start(ap, fmt);
 	vsnprintf(b->error->text, sizeof(b->error->text), fmt, ap);
@@ -190,11 +192,11 @@ static int fail_syntax(struct builder *b)
 	if (parser->error == YAML_READER_ERROR)
 		return fail_reader(b);
 	if (parser->context)
-		return builder_fail(b, parser->problem_mark,
-				    "not valid YAML: %s %s that began at line %zu, column %zu%s",
-				    problem, parser->context, parser->context_mark.line + 1,
-				    parser->context_mark.column + 1,
-				    remedy(b, parser->problem_mark.index));
+		return builder_fail(
+			b, parser->problem_mark,
+			"not valid YAML: %s %s that began at line %zu, column %zu%s", problem,
+			parser->context, parser->context_mark.line + b->first_line,
+			parser->context_mark.column + 1, remedy(b, parser->problem_mark.index));
 	return builder_fail(b, parser->problem_mark, "not valid YAML: %s%s", problem,
 			    remedy(b, parser->problem_mark.index));
 }
@@ -272,7 +274,7 @@ static struct yaml_node *new_node(struct builder *b, enum yaml_type type, const 
 
 	if (node)
 		*node = (struct yaml_node){.type = type,
-					   .line = (uint32_t)event->start_mark.line + 1,
+					   .line = (uint32_t)event->start_mark.line + b->first_line,
 					   .column = (uint32_t)event->start_mark.column + 1};
 	return node;
 }
@@ -422,10 +424,10 @@ static int build(struct builder *b)
 
 /* --- public ---------------------------------------------------------------------------------- */
 
-int yaml_tree_load(const char *text, size_t len, struct yaml_tree **ret_yaml,
+int yaml_tree_load(const char *text, size_t len, uint32_t first_line, struct yaml_tree **ret_yaml,
 		   struct yaml_error *ret_error)
 {
-	struct builder b = {.error = ret_error, .text = text, .len = len};
+	struct builder b = {.error = ret_error, .text = text, .len = len, .first_line = first_line};
 	int err;
 
 	/* A byte order mark is no character of the first line. */
@@ -447,6 +449,7 @@ int yaml_tree_load(const char *text, size_t len, struct yaml_tree **ret_yaml,
 	yaml_parser_delete(&b.parser);
 	drop_anchors(&b);
 	free(b.stack);
+	b.yaml->nodes = b.nodes;
 	if (err && err != -EINVAL)
 		b.yaml = yaml_tree_free(b.yaml);
 	else
@@ -467,6 +470,11 @@ struct yaml_tree *yaml_tree_free(struct yaml_tree *yaml)
 	free(yaml->documents);
 	free(yaml);
 	return NULL;
+}
+
+uint32_t yaml_tree_nodes(const struct yaml_tree *yaml)
+{
+	return yaml->nodes;
 }
 
 size_t yaml_tree_documents(const struct yaml_tree *yaml)

@@ -37,15 +37,17 @@ struct yaml_error {
 };
 
 /*
- * Read the documents of @text into a new *@ret_yaml, for yaml_tree_free(). 0, -ENOMEM, or -EINVAL
- * with
+ * Read the documents of @text into a new *@ret_yaml, for yaml_tree_free(). @first_line is the
+ * number of its first line, where it is a part of a larger one. 0, -ENOMEM, or -EINVAL with
  * *@ret_error: *@ret_yaml then holds the documents before the error. The nodes do not point into
  * @text. Empty documents are left out.
  */
-int yaml_tree_load(const char *text, size_t len, struct yaml_tree **ret_yaml,
+int yaml_tree_load(const char *text, size_t len, uint32_t first_line, struct yaml_tree **ret_yaml,
 		   struct yaml_error *ret_error);
 struct yaml_tree *yaml_tree_free(struct yaml_tree *yaml); /* accepts NULL, returns NULL */
 
+/* Nodes that a walk over all documents visits. */
+uint32_t yaml_tree_nodes(const struct yaml_tree *yaml);
 size_t yaml_tree_documents(const struct yaml_tree *yaml);
 const struct yaml_node *yaml_tree_document(const struct yaml_tree *yaml, size_t i);
 

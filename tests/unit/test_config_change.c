@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * A change of a few Kubernetes objects gives what reading everything anew would give: after each of
+ * many random changes, made and sometimes unmade, the configuration and all statuses are compared
+ * with those of a fresh one.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "base/cleanup.h"
+#include "model/config_change.h"
+#include "model/gateway.h"
+
+#define FILES	  3
+#define DOCUMENTS 40 /* of a file */
+#define ROUNDS	  600
+
+/* --- texts ------------------------------------------------------------------------------------ */
+
+/* What one document says; all of it drawn at random. */
+struct part {
+	bool is_there;
+	unsigned int what, number, variant, lines;
+};
+
+static struct part parts[FILES][DOCUMENTS];
+
+static unsigned int any(unsigned int n)
+{
+	static uint64_t state = 42;
+
+	state ^= state << 13;
+	state ^= state >> 7;
+	state ^= state << 17;
+	return (unsigned int)((state >> 32) % n);
+}
+
+/* Each object has one place, so that none stands twice. */
+static void draw(struct part *part, unsigned int file, unsigned int i)
+{
+	part->is_there = any(4) != 0;
+	part->what = i % 3;
+	part->number = file * DOCUMENTS + i;
+	part->variant = any(4);
+	part->lines = any(3);
+}
+
+static void write_part(FILE *out, const struct part *part)
+{
+	unsigned int near = part->number / 3;
+
+	fprintf(out, "---\n");
+	for (unsigned int i = 0; i < part->lines; i++)
+		fprintf(out, "# a line\n");
+	switch (part->what) {
+	case 0:
+		fprintf(out,
+			"apiVersion: gateway.networking.k8s.io/v1\nkind: TLSRoute\n"
+			"metadata: {name: r%u, creationTimestamp: \"2026-01-0%uT00:00:00Z\"}\n"
+			"spec:\n  parentRefs: [{name: %s}]\n  hostnames: [h%u.example.com]\n"
+			"  rules: [{backendRefs: [{name: s%u, port: 443, weight: %u}, "
+			"{name: s%u, port: %u}]}]\n",
+			part->number, 1 + any(1) + part->number % 5,
+			part->variant == 3 ? "nobody" : "gw", part->number % 7, near,
+			part->variant, (near + part->variant) % 50, part->variant == 2 ? 1 : 443);
+		break;
+	case 1:
+		fprintf(out,
+			"apiVersion: v1\nkind: Service\nmetadata: {name: s%u}\n"
+			"spec: {clusterIP: 10.96.0.%u, ports: [{port: 443, targetPort: %u}]}\n",
+			near, near % 250 + 1, 8443 + part->variant);
+		break;
+	default:
+		fprintf(out,
+			"apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\n"
+			"metadata: {name: e%u, labels: {kubernetes.io/service-name: s%u}}\n"
+			"addressType: IPv4\nports: [{port: %u}]\n"
+			"endpoints: [{addresses: [10.0.%u.%u]}, {addresses: [10.1.0.%u]}]\n",
+			part->number, (near + part->variant) % 50, 8443 + part->variant,
+			part->variant, near % 250, part->number % 250);
+	}
+}
+
+static char *write_text(unsigned int file)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_non_null(out);
+	if (!file)
+		fprintf(out, "keepalive: 60s\n---\napiVersion: apps/v1\nkind: Deployment\n");
+	for (unsigned int i = 0; i < DOCUMENTS; i++)
+		if (parts[file][i].is_there)
+			write_part(out, &parts[file][i]);
+	/* One that moves with what stands before it. */
+	if (file == 1)
+		fprintf(out, "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
+			     "metadata: {name: gw}\nspec:\n  gatewayClassName: any\n  listeners:\n"
+			     "  - {name: tls, port: 443, protocol: TLS, tls: {mode: Passthrough}}\n");
+	fclose(out);
+	return text;
+}
+
+static void write_texts(struct config_text texts[FILES])
+{
+	static char *const names[FILES] = {"a.yaml", "b.yaml", "c.yaml"};
+
+	for (unsigned int i = 0; i < FILES; i++) {
+		texts[i].file = names[i];
+		texts[i].text = write_text(i);
+		texts[i].len = strlen(texts[i].text);
+	}
+}
+
+static void free_texts(struct config_text texts[FILES])
+{
+	for (unsigned int i = 0; i < FILES; i++)
+		free(texts[i].text);
+}
+
+/* --- what came out ---------------------------------------------------------------------------- */
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+/* In the order of the slices, which may be any. */
+static void print_backends(FILE *out, const struct config_route *route)
+{
+	char texts[32][160];
+	size_t n = route->n_backends;
+
+	assert_in_range(n, 1, 32);
+	for (size_t i = 0; i < n; i++)
+		snprintf(texts[i], sizeof(texts[i]), " %s*%u%s", route->backends[i].backend.text,
+			 route->backends[i].weight, route->backends[i].is_invalid ? "!" : "");
+	qsort(texts, n, sizeof(*texts), compare_texts);
+	for (size_t i = 0; i < n; i++)
+		fputs(texts[i], out);
+	fputc('\n', out);
+}
+
+/* All of it that a change may touch. */
+static char *show(const struct config *config)
+{
+	_cleanup_free_ char *statuses = NULL;
+	json_t *items = gateway_status(config->gateway, NULL, NULL);
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_non_null(out);
+	for (size_t i = 0; i < config->n_listeners; i++)
+		fprintf(out, "listener %s %s:%u\n", config->listeners[i].name,
+			config->listeners[i].pos.file, config->listeners[i].pos.line);
+	for (size_t i = 0; i < config->n_routes; i++) {
+		const struct config_route *r = &config->routes[i];
+
+		fprintf(out, "%s %s %s %s:%u", r->name, r->hostnames[0], r->listeners[0],
+			r->pos.file, r->pos.line);
+		print_backends(out, r);
+	}
+	fprintf(out, "%zu objects, %zu skipped\n", gateway_n_objects(config->gateway),
+		gateway_n_skipped(config->gateway));
+	statuses = json_dumps(items, JSON_INDENT(1) | JSON_SORT_KEYS);
+	fputs(statuses, out);
+	json_decref(items);
+	fclose(out);
+	return text;
+}
+
+static struct config *read_all(const struct config_text texts[FILES])
+{
+	struct config_problems problems;
+	struct config *config;
+
+	config_problems_init(&problems);
+	if (config_parse_texts(texts, FILES, &config, &problems))
+		config_problems_print(&problems, stderr);
+	assert_int_equal(problems.n, 0);
+	config_problems_fini(&problems);
+	return config;
+}
+
+/* --- tests ------------------------------------------------------------------------------------ */
+
+static void change_something(void)
+{
+	for (unsigned int n = 1 + any(4); n; n--) {
+		unsigned int file = any(FILES), i = any(DOCUMENTS);
+
+		draw(&parts[file][i], file, i);
+	}
+}
+
+static void a_change_gives_what_reading_anew_gives(void **state)
+{
+	struct config_text texts[FILES], before[FILES];
+	struct config *live;
+	unsigned int n_made = 0;
+
+	(void)state;
+	for (unsigned int file = 0; file < FILES; file++)
+		for (unsigned int i = 0; i < DOCUMENTS; i++)
+			draw(&parts[file][i], file, i);
+	write_texts(before);
+	live = read_all(before);
+	for (unsigned int round = 0; round < ROUNDS; round++) {
+		_cleanup_free_ char *expected = NULL, *found = NULL, *old = show(live);
+		struct config_change *change = NULL;
+		struct config *fresh;
+		int err;
+
+		change_something();
+		write_texts(texts);
+		fresh = read_all(texts);
+		expected = show(fresh);
+		err = config_change_find(live, texts, FILES, &change);
+		if (!err) {
+			n_made++;
+			assert_int_equal(config_change_make(change), 0);
+			if (!any(3)) {
+				_cleanup_free_ char *unmade = NULL;
+
+				assert_int_equal(config_change_make(change), 0);
+				unmade = show(live);
+				assert_string_equal(unmade, old);
+				assert_int_equal(config_change_make(change), 0);
+			}
+			config_change_free(change);
+			config_free(fresh);
+		} else {
+			/* The native document's place does not change: nothing did. */
+			assert_int_equal(err, -EAGAIN);
+			assert_string_equal(expected, old);
+			config_free(live);
+			live = fresh;
+		}
+		found = show(live);
+		assert_string_equal(found, expected);
+		free_texts(before);
+		memcpy(before, texts, sizeof(before));
+	}
+	assert_in_range(n_made, ROUNDS / 2, ROUNDS);
+	free_texts(before);
+	config_free(live);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_change_gives_what_reading_anew_gives),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
