@@ -140,11 +140,17 @@ static void log_problems(const struct config_problems *problems)
 	}
 }
 
+/* The default file, which is not there. */
+static bool has_nothing_yet(const struct options *o)
+{
+	return o->config_is_default && access(o->config_path, F_OK);
+}
+
 /* The file of the command line; with no default file there, nothing yet. */
 static int read_config(const struct options *o, struct config **ret_config,
 		       struct config_problems *problems)
 {
-	if (o->config_is_default && access(o->config_path, F_OK)) {
+	if (has_nothing_yet(o)) {
 		log_warn("%s does not exist: no listeners until \"thruway apply -f FILE\" gives "
 			 "some",
 			 o->config_path);
@@ -177,8 +183,11 @@ static void reload(struct router *router, const struct options *o)
 	/* Whatever becomes of the configuration: the old file may have been moved away. */
 	router_reopen_log(router);
 	config_problems_init(&problems);
-	err = read_config(o, &config, &problems);
-	if (!err)
+	if (!has_nothing_yet(o))
+		err = load_again(router, o->config_path, &problems, &why);
+	else
+		err = read_config(o, &config, &problems);
+	if (config)
 		err = load_commit(router, TAKE_PTR(config), LOAD_ALL_OR_NOTHING, false, NULL,
 				  &problems, &why);
 	log_problems(&problems);

@@ -125,17 +125,14 @@ static json_t *apply(struct api *api, const json_t *request)
 	bool partial = json_is_true(json_object_get(request, "partial"));
 	struct config_problems problems;
 	struct tables_changes changes = {};
-	struct config *config = NULL;
 	json_t *answer;
 	char *why = NULL;
 	int err;
 
 	config_problems_init(&problems);
-	err = load_request(json_object_get(request, "files"), &config, &problems);
-	if (!err)
-		err = load_commit(api->router, TAKE_PTR(config),
-				  partial ? LOAD_GOOD_ROUTES : LOAD_ALL_OR_NOTHING, dry_run,
-				  &changes, &problems, &why);
+	err = load_request(api->router, json_object_get(request, "files"),
+			   partial ? LOAD_GOOD_ROUTES : LOAD_ALL_OR_NOTHING, dry_run, &changes,
+			   &problems, &why);
 	if (err) {
 		answer = err == -EINVAL && problems.n_errors && !why
 				 ? api_error("%zu problem%s, nothing was changed",
@@ -146,7 +143,6 @@ static json_t *apply(struct api *api, const json_t *request)
 		answer = json_pack("{s:o, s:i, s:b}", "changes", show_changes(&changes),
 				   "flows_affected", 0, "dry_run", dry_run);
 	}
-	config_free(config);
 	api_with_problems(answer, &problems);
 	config_problems_fini(&problems);
 	tables_changes_fini(&changes);

@@ -41,14 +41,17 @@ int load_file(const char *path, struct config **ret_config, struct config_proble
 	return keep_good_rest(err, *ret_config);
 }
 
-int load_request(const json_t *files, struct config **ret_config, struct config_problems *problems)
+/* Texts and names are lent by the request; the list is the caller's. */
+static int read_request(const json_t *files, struct config_text **ret_texts, size_t *ret_n,
+			struct config_problems *problems)
 {
 	size_t n = json_array_size(files), i, total = 0;
-	_cleanup_free_ struct config_text *texts = calloc(n + 1, sizeof(*texts));
+	struct config_text *texts = calloc(n + 1, sizeof(*texts));
 	const json_t *name, *text;
 	json_t *item;
-	int err;
 
+	*ret_texts = texts;
+	*ret_n = n;
 	if (!texts)
 		return -ENOMEM;
 	json_array_foreach (files, i, item) {
@@ -59,7 +62,7 @@ int load_request(const json_t *files, struct config **ret_config, struct config_
 					   "files[%zu]: a name and a text are expected", i);
 			return -EINVAL;
 		}
-		/* Lent by the request, and not written to. */
+		/* Not written to. */
 		texts[i].file = (char *)json_string_value(name);
 		texts[i].text = (char *)json_string_value(text);
 		texts[i].len = json_string_length(text);
@@ -71,10 +74,33 @@ int load_request(const json_t *files, struct config **ret_config, struct config_
 				   CONFIG_BYTES_MAX);
 		return -EINVAL;
 	}
-	err = config_parse_texts(texts, n, ret_config, problems);
-	err = check_loops(*ret_config, err, problems);
-	return keep_good_rest(err, *ret_config);
+	return 0;
 }
+
+/* --- a few objects ---------------------------------------------------------------------------- */
+
+/* false: all of it is to be read. */
+static bool change(struct router *router, const struct config_text *texts, size_t n,
+		   struct tables_changes *changes, struct config_problems *problems)
+{
+	struct tables_changes made = {};
+	struct config_problems said;
+	bool is_made;
+
+	config_problems_init(&said);
+	is_made = router_change(router, texts, n, &made, &said);
+	for (size_t i = 0; is_made && i < said.n; i++)
+		config_problem_add(problems, &said.items[i].pos, said.items[i].is_warning, "%s",
+				   said.items[i].text);
+	config_problems_fini(&said);
+	if (is_made && changes)
+		*changes = made;
+	else
+		tables_changes_fini(&made);
+	return is_made;
+}
+
+/* --- all of it -------------------------------------------------------------------------------- */
 
 bool load_is_usable(const struct config *config, enum load_mode mode,
 		    const struct config_problems *problems)
@@ -94,4 +120,48 @@ int load_commit(struct router *router, struct config *config, enum load_mode mod
 	}
 	return router_set_config(router, config, dry_run, mode == LOAD_ALL_OR_NOTHING, changes,
 				 problems, why);
+}
+
+int load_again(struct router *router, const char *path, struct config_problems *problems,
+	       char **ret_why)
+{
+	struct config_text *texts = NULL;
+	struct config_problems ignored;
+	struct config *config = NULL;
+	bool is_made = false;
+	size_t n = 0;
+	int err;
+
+	*ret_why = NULL;
+	config_problems_init(&ignored);
+	/* What cannot be read is said below. */
+	if (!config_read(path, &texts, &n, &ignored)) {
+		is_made = change(router, texts, n, NULL, problems);
+		config_texts_free(texts, n);
+	}
+	config_problems_fini(&ignored);
+	if (is_made)
+		return 0;
+	err = load_file(path, &config, problems);
+	return err ? err
+		   : load_commit(router, config, LOAD_ALL_OR_NOTHING, false, NULL, problems,
+				 ret_why);
+}
+
+int load_request(struct router *router, const json_t *files, enum load_mode mode, bool dry_run,
+		 struct tables_changes *changes, struct config_problems *problems, char **ret_why)
+{
+	_cleanup_free_ struct config_text *texts = NULL;
+	struct config *config = NULL;
+	size_t n;
+	int err = read_request(files, &texts, &n, problems);
+
+	*ret_why = NULL;
+	if (err)
+		return err;
+	if (!dry_run && change(router, texts, n, changes, problems))
+		return 0;
+	err = config_parse_texts(texts, n, &config, problems);
+	err = keep_good_rest(check_loops(config, err, problems), config);
+	return err ? err : load_commit(router, config, mode, dry_run, changes, problems, ret_why);
 }

@@ -20,8 +20,6 @@ enum load_mode {
 
 /* Read @path, loops with this host's addresses included. As config_load(). */
 int load_file(const char *path, struct config **ret_config, struct config_problems *problems);
-/* The same from "files" of a request: [{"name", "text"}]. */
-int load_request(const json_t *files, struct config **ret_config, struct config_problems *problems);
 
 /*
  * Put @config (taken) in force as @mode says about the errors in @problems. 0; -EINVAL when they
@@ -29,6 +27,15 @@ int load_request(const json_t *files, struct config **ret_config, struct config_
  */
 int load_commit(struct router *router, struct config *config, enum load_mode mode, bool dry_run,
 		struct tables_changes *changes, struct config_problems *problems, char **ret_why);
+/*
+ * Read @path again and put it in force, LOAD_ALL_OR_NOTHING; only what is different, if that is a
+ * few Kubernetes objects. As load_commit().
+ */
+int load_again(struct router *router, const char *path, struct config_problems *problems,
+	       char **ret_why);
+/* The same with "files" of a request: [{"name", "text"}]. @changes may be NULL. */
+int load_request(struct router *router, const json_t *files, enum load_mode mode, bool dry_run,
+		 struct tables_changes *changes, struct config_problems *problems, char **ret_why);
 /* May a configuration with these problems be used at all? */
 bool load_is_usable(const struct config *config, enum load_mode mode,
 		    const struct config_problems *problems);

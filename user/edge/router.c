@@ -21,6 +21,7 @@
 #include "kernel/local.h"
 #include "kernel/selftest.h"
 #include "kernel/sockmap.h"
+#include "model/config_change.h"
 #include "model/gateway.h"
 
 struct router {
@@ -326,6 +327,59 @@ int router_set_config(struct router *r, struct config *config, bool dry_run, boo
 	config_free(r->config);
 	r->config = config;
 	return 0;
+}
+
+/* Some route of the change leads to a listener; said by who reads the whole. */
+static bool change_loops(const struct router *r, const struct config_change *change)
+{
+	_cleanup_free_ uint8_t(*addrs)[16] = NULL;
+	struct config_problems ignored;
+	size_t n = 0, n_loops = 0;
+
+	/* Failing: as in loops(), which warns. */
+	(void)devices_addresses(&addrs, &n);
+	config_problems_init(&ignored);
+	for (size_t i = 0; i < config_change_n_routes(change); i++) {
+		const struct config_route *route = config_change_route(change, i);
+
+		if (route)
+			n_loops += config_route_loops(r->config, route, (const uint8_t(*)[16])addrs,
+						      n, &ignored);
+	}
+	config_problems_fini(&ignored);
+	return n_loops;
+}
+
+static int make_change(struct router *r, struct config_change *change,
+		       struct tables_changes *changes, struct config_problems *problems)
+{
+	char *why = NULL;
+	int err = config_change_make(change);
+
+	if (err)
+		return err;
+	err = change_loops(r, change) ? -EAGAIN
+				      : commit(r, r->config, r->cli.items, r->cli.n, TABLES_STRICT,
+					       changes, problems, &why);
+	free(why);
+	if (!err)
+		config_change_date(change, clock_unix_ms() / 1000);
+	else if (config_change_make(change))
+		log_err("no memory to take a change back: statuses may be wrong until the "
+			"configuration has been read again");
+	return err;
+}
+
+bool router_change(struct router *r, const struct config_text *texts, size_t n,
+		   struct tables_changes *changes, struct config_problems *problems)
+{
+	struct config_change *change = NULL;
+	int err = r->config ? config_change_find(r->config, texts, n, &change) : -EAGAIN;
+
+	if (!err)
+		err = make_change(r, change, changes, problems);
+	config_change_free(change);
+	return !err;
 }
 
 /* --- the CLI's routes -------------------------------------------------------------------- */

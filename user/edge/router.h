@@ -37,6 +37,14 @@ int router_set_config(struct router *router, struct config *config, bool dry_run
 		      char **ret_why);
 
 /*
+ * Where @texts differ from the configuration in force in a few Kubernetes objects, make the change,
+ * strictly. false: it is more than that, or something stands in its way; nothing has changed, and
+ * what is said in @problems and @changes is void.
+ */
+bool router_change(struct router *router, const struct config_text *texts, size_t n,
+		   struct tables_changes *changes, struct config_problems *problems);
+
+/*
  * Add @route (owner CLI; its fields are taken, also on error), or replace the CLI's route of the
  * same name, listener and ALPN. -EINVAL with @problems if it cannot be taken: nothing changed.
  */
