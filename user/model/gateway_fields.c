@@ -7,6 +7,10 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
+
+/* A wrong value in a message; a name that is too long is cut. */
+#define SHOWN_SIZE 300
 
 void gw_complain(struct gw_reading *r, const struct yaml_node *node, const char *path,
 		 const char *fmt, ...)
@@ -74,7 +78,7 @@ char *gw_read_text(struct gw_reading *r, const struct yaml_node *map, const char
 		   const char *fallback)
 {
 	const struct yaml_node *node = yaml_get(map, key);
-	char at[GW_PATH_SIZE];
+	char at[GW_PATH_SIZE], shown[SHOWN_SIZE];
 	int64_t number;
 
 	gw_join(at, path, key);
@@ -89,7 +93,8 @@ char *gw_read_text(struct gw_reading *r, const struct yaml_node *map, const char
 	} else if (node->n > max) {
 		gw_complain(r, node, at, "may not be longer than %zu bytes", max);
 	} else if (check && !check(node->text)) {
-		gw_complain(r, node, at, "\"%s\" is not valid here", node->text);
+		gw_complain(r, node, at, "\"%s\" is not valid here",
+			    log_quote(shown, sizeof(shown), node->text, node->n));
 	} else {
 		return gw_copy(r, node->text);
 	}
@@ -136,7 +141,7 @@ int gw_read_word(struct gw_reading *r, const struct yaml_node *map, const char *
 		 const char *key, const char *const *words, size_t n, int fallback)
 {
 	const struct yaml_node *node = yaml_get(map, key);
-	char at[GW_PATH_SIZE];
+	char at[GW_PATH_SIZE], shown[SHOWN_SIZE] = "";
 
 	if (!node || yaml_is_null(node))
 		return fallback;
@@ -144,8 +149,9 @@ int gw_read_word(struct gw_reading *r, const struct yaml_node *map, const char *
 		if (yaml_is(node, words[i]))
 			return (int)i;
 	gw_join(at, path, key);
-	gw_complain(r, node, at, "Unsupported value%s%s", node->type == YAML_SCALAR ? ": " : "",
-		    node->type == YAML_SCALAR ? node->text : "");
+	if (node->type == YAML_SCALAR)
+		log_quote(shown, sizeof(shown), node->text, node->n);
+	gw_complain(r, node, at, "Unsupported value%s%s", *shown ? ": " : "", shown);
 	return fallback;
 }
 
