@@ -71,7 +71,7 @@ def test_status_is_narrowed_to_a_namespace(hosts, run):
                          (ROUTE % ("r", "b.example.com", "{name: s, port: 443}")).replace(
                              "{name: r}", "{name: r, namespace: apps}").replace("{name: gateway}",
                                                                                "{name: gateway, namespace: default}")))
-    assert [i["metadata"]["namespace"] for i in daemon.json("status", "tlsroute/r")["items"]] == ["default", "apps"]
+    assert [i["metadata"]["namespace"] for i in daemon.json("status", "tlsroute/r")["items"]] == ["apps", "default"]
     only, = daemon.json("status", "tlsroute/r", "-n", "apps")["items"]
     assert only["status"]["parents"][0]["conditions"][0]["reason"] == "NotAllowedByListeners"
     assert daemon.cli("status", "gateway", "-n", "apps", check=False).returncode == 1
@@ -128,6 +128,41 @@ def test_a_change_of_the_objects_is_taken_over(hosts, run, echo):
     daemon.hangup(objects(GATEWAY, *services))
     eventually(lambda: backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "rst")
     assert daemon.json("status", "gateway")["items"][0]["status"]["listeners"][0]["attachedRoutes"] == 0
+
+
+def since(daemon, name):
+    item, = daemon.json("status", f"tlsroute/{name}")["items"]
+    return {c["type"]: c["lastTransitionTime"] for c in item["status"]["parents"][0]["conditions"]}
+
+
+def test_a_few_objects_change_among_many(hosts, run, echo):
+    """The daemon reads these alone; what it then serves and says is what all of them say."""
+    one, two = echo(2, "one"), echo(3, "two")
+    many = [ROUTE % (f"r{i}", f"h{i}.example.com", "{name: s, port: 443}") for i in range(50)]
+    app = ROUTE % ("app", "app.example.com", "{name: t, port: 443}")
+    first, second = service("s", one.address, one.port), service("t", two.address, two.port)
+    daemon = run(objects(GATEWAY, *many, first))
+    assert backend_of(hosts.client, ROUTER4, hello("h7.example.com")) == "one"
+    before = since(daemon, "r7")
+    # One comes, with its Service; the endpoints of all others move.
+    moved = first.replace(f"[{one.address}]", f"[{two.address}]")
+    daemon.hangup(objects(GATEWAY, app, *many, moved, second), wait_for="reloaded")
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "two"
+    assert backend_of(hosts.client, ROUTER4, hello("h7.example.com")) == "two"
+    assert since(daemon, "r7") == before
+    gateway, = daemon.json("status", "gateway/gateway")["items"]
+    assert gateway["status"]["listeners"][0]["attachedRoutes"] == 51
+    # An error keeps all of it.
+    daemon.hangup(objects(GATEWAY, app, *many, first.replace("port: 443", "port: 0"), second), wait_for="the running configuration stays")
+    assert backend_of(hosts.client, ROUTER4, hello("h7.example.com")) == "two"
+    # A route that leads back here is an error, too.
+    daemon.hangup(objects(GATEWAY, app, *many, moved, service("t", "127.0.0.1", 443)), wait_for="the running configuration stays")
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "two"
+    # One goes.
+    daemon.hangup(objects(GATEWAY, *many, first, second), wait_for="reloaded")
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) in ("rst", "fin")
+    assert backend_of(hosts.client, ROUTER4, hello("h7.example.com")) == "one"
+    assert daemon.json("status", "tlsroute/r7")["items"] and not daemon.json("status", "tlsroute/app", check=False).get("items")
 
 
 def test_a_bad_object_is_left_out_and_the_others_work(hosts, run, echo):
