@@ -20,6 +20,7 @@ import meters
 import report
 from contenders import FILES, SERVER_PORT, all_contenders
 from hosts import LOCAL, PREFIX, SERVER, Failure, Hosts, Program, inside
+from objects import Objects
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.environ.get("BUILD", os.path.join(ROOT, "build"))
@@ -67,6 +68,8 @@ MEASURES = [
             ["conn", "--connections", "64", "--hello", "1800"], rate, thousands),
 ]
 IDLE = "idle"
+OBJECTS = "objects"
+ROUTES, BACKENDS = 10000, 5
 
 
 def settle():
@@ -95,6 +98,7 @@ class Bench:
         self.measures = [m for m in MEASURES if m.key in options.only]
         self.samples = []  # one dict for each measurement
         self.idle = {}  # key -> bytes per pair
+        self.objects = None  # what objects.py measured
         self.failed = {}  # key -> why
         self.busy_before = 0.0
         self.repeats_left = len(self.contenders) * len(self.measures) * options.rounds // 4
@@ -133,6 +137,8 @@ class Bench:
             self.each("start", lambda c: c.start(self.net, self.folder))
             self.each("first connection", lambda c: self.client(c, ["pingpong"], WARM_UP_SECONDS))
             self.look_around()
+            if OBJECTS in self.options.only:
+                self.measure_objects()
             if IDLE in self.options.only:
                 # First of all: later, processes would reuse what earlier traffic made them allocate.
                 self.each("idle connections", self.measure_idle)
@@ -221,6 +227,12 @@ class Bench:
             raise Failure(f"{pairs:,} idle connections: {errors.decode().strip()}")
         say(f"idle     {pairs:,} connections held, then used    {contender.label}")
 
+    def measure_objects(self):
+        objects = Objects(self.net, self.folder, BUILD, ROUTES, BACKENDS).measure()
+        self.objects = objects
+        say(f"objects  {ROUTES:,} TLSRoutes with {BACKENDS} endpoints each: started in {objects['load_s']:.2f} s, "
+            f"one changed in {objects['change_s'] * 1e3:.1f} ms")
+
     # --- results --------------------------------------------------------------------------------
 
     def results(self):
@@ -230,7 +242,7 @@ class Bench:
             "measures": [{"key": m.key, "label": m.label, "unit": m.unit} for m in self.measures],
             "contenders": [{"key": c.key, "label": c.label, "is_peer": c.is_peer} for c in self.contenders],
             "samples": self.samples, "medians": self.medians(), "idle_bytes_per_pair": self.idle,
-            "failed": self.failed,
+            "objects": self.objects, "failed": self.failed,
         }
 
     def medians(self):
@@ -272,7 +284,7 @@ def chosen(words, known):
 
 
 def options_from(arguments):
-    measures = [m.key for m in MEASURES] + [IDLE]
+    measures = [m.key for m in MEASURES] + [IDLE, OBJECTS]
     contenders = [c.key for c in all_contenders()]
     parser = argparse.ArgumentParser(prog="bench.py", description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="short samples, under 3 minutes")

@@ -98,6 +98,14 @@ def idle_table(results):
     return title, heads, rows
 
 
+def objects_table(results):
+    o = results["objects"]
+    heads = ["", "start to ready, s", "SIGHUP to in the maps, ms", "slowest, ms", "daemon's memory, MiB"]
+    row = ["read and resolved", f"{o['load_s']:.2f}", f"{o['change_s'] * 1e3:.1f}", f"{o['change_max_s'] * 1e3:.1f}",
+           f"{o['rss_bytes'] / 2**20:,.0f}"]
+    return f"{o['routes']:,} TLSRoutes with {o['backends']} endpoints each, and a change of one", heads, [row]
+
+
 def tables(results):
     if results["measures"]:
         yield summary_table(results)
@@ -105,6 +113,8 @@ def tables(results):
         yield measure_table(results, measure)
     if results["idle_bytes_per_pair"]:
         yield idle_table(results)
+    if results["objects"]:
+        yield objects_table(results)
 
 
 def conditions(results):
