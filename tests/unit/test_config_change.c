@@ -69,8 +69,8 @@ static void write_part(FILE *out, const struct part *part)
 			"  rules: [{backendRefs: [{name: s%u, port: 443, weight: %u}, "
 			"{name: s%u, port: %u}]}]\n",
 			part->number, 1 + any(1) + part->number % 5,
-			part->variant == 3 ? "nobody" : "gw", part->number % 7, near,
-			part->variant, (near + part->variant) % 50, part->variant == 2 ? 1 : 443);
+			part->variant == 3 ? "nobody" : "gw", part->number % 7, near, part->variant,
+			(near + part->variant) % 50, part->variant == 2 ? 1 : 443);
 		break;
 	case 1:
 		fprintf(out,
@@ -103,9 +103,10 @@ static char *write_text(unsigned int file)
 			write_part(out, &parts[file][i]);
 	/* One that moves with what stands before it. */
 	if (file == 1)
-		fprintf(out, "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
-			     "metadata: {name: gw}\nspec:\n  gatewayClassName: any\n  listeners:\n"
-			     "  - {name: tls, port: 443, protocol: TLS, tls: {mode: Passthrough}}\n");
+		fprintf(out,
+			"---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
+			"metadata: {name: gw}\nspec:\n  gatewayClassName: any\n  listeners:\n"
+			"  - {name: tls, port: 443, protocol: TLS, tls: {mode: Passthrough}}\n");
 	fclose(out);
 	return text;
 }

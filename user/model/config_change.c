@@ -28,8 +28,8 @@ struct config_change {
 struct search {
 	struct config_change *change;
 	const struct document_memory *before;
-	bool *is_there; /* for each of these: it stands in the texts, too */
-	size_t next;	/* most likely */
+	bool *is_there;	   /* for each of these: it stands in the texts, too */
+	size_t next;	   /* most likely */
 	size_t last_other; /* 1 and the number of the last one that is not plain */
 };
 
@@ -43,8 +43,7 @@ static bool is_same(const struct document_place *place, const struct document *d
 }
 
 /* The number of the same document before, if none has claimed it; INDEX_NONE = it is new. */
-static uint32_t find_same(const struct search *s, const struct document *document,
-			  const char *file)
+static uint32_t find_same(const struct search *s, const struct document *document, const char *file)
 {
 	uint32_t at = INDEX_START, i;
 
@@ -59,8 +58,7 @@ static uint32_t find_same(const struct search *s, const struct document *documen
 
 static int note_moved(struct config_change *change, struct kept_document *document, int64_t lines)
 {
-	struct moved *grown =
-		reallocarray(change->moved, change->n_moved + 1, sizeof(*grown));
+	struct moved *grown = reallocarray(change->moved, change->n_moved + 1, sizeof(*grown));
 
 	if (!grown)
 		return -ENOMEM;
@@ -107,8 +105,7 @@ static int append(struct gateway_batch *batch, const struct gateway_batch *more)
 }
 
 /* Anything that there is to be said about it, the whole will say. */
-static int read_objects(const struct yaml_tree *yaml, const char *file,
-			struct gateway_batch *batch)
+static int read_objects(const struct yaml_tree *yaml, const char *file, struct gateway_batch *batch)
 {
 	struct config_problems problems;
 	int err = 0;

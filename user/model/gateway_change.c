@@ -208,8 +208,7 @@ void gateway_change_date(const struct gateway_change *change, int64_t now_s)
 
 static bool stands_at(const struct config_pos *pos, const struct gw_object *o)
 {
-	return pos->file == o->pos.file && pos->line == o->pos.line &&
-	       pos->column == o->pos.column;
+	return pos->file == o->pos.file && pos->line == o->pos.line && pos->column == o->pos.column;
 }
 
 /* Its listeners, and the routes to the terminator. */
