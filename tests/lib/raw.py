@@ -115,6 +115,7 @@ class Listener:
 
     def __init__(self, sock):
         self.sock = sock
+        self.address, self.port = sock.getsockname()[:2]
         sock.settimeout(PATIENCE)
 
     def __enter__(self):
@@ -122,6 +123,10 @@ class Listener:
 
     def __exit__(self, *_):
         self.close()
+
+    def text(self):
+        """As in a configuration file."""
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
 
     def accept(self):
         return Conn(self.sock.accept()[0])

@@ -110,6 +110,10 @@ class Thruwayd:
     def refusals(self):
         return self.stats()["totals"]["refusals"]
 
+    def ejected(self):
+        """How many connections left the socket path, by why."""
+        return {why: n for why, n in self.stats()["socket_path"]["ejected"].items() if n}
+
     def bpftool(self, verb, name, *args):
         done = subprocess.run([BPFTOOL, "-j", "map", verb, "pinned", f"{self.pins}/{name}", *args],
                               stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False, timeout=120)

@@ -13,8 +13,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(
 # pylint: disable=wrong-import-position
 import real  # noqa: E402
 from hosts import Hosts, server4, server6  # noqa: E402
+from pairs import NAME, Joined  # noqa: E402
+from pools import Quiet  # noqa: E402
 from raw import Echo  # noqa: E402
-from thruway import THRUWAY, THRUWAYD, Thruwayd, configuration  # noqa: E402
+from thruway import THRUWAY, THRUWAYD, Thruwayd, configuration, route  # noqa: E402
 
 
 def pytest_configure(config):
@@ -87,3 +89,38 @@ def _echo(hosts):
     yield start
     for backend in made:
         backend.close()
+
+
+@pytest.fixture(name="quiet")
+def _quiet(hosts):
+    """quiet(n, tag) -> a backend on the server's address n that lets the client speak first."""
+    made = []
+
+    def start(n, tag, ipv6=False):
+        made.append(Quiet(hosts.server, (server6 if ipv6 else server4)(n), tag))
+        return made[-1]
+
+    yield start
+    for backend in made:
+        backend.close()
+
+
+@pytest.fixture(name="listener")
+def _listener(hosts):
+    """A backend whose connections the test takes one by one."""
+    with hosts.server.listen(server4(2), 9500) as listener:
+        yield listener
+
+
+@pytest.fixture(name="daemon")
+def _daemon(run, listener):
+    """A daemon in front of it."""
+    return run([route(NAME, listener.text())])
+
+
+@pytest.fixture(name="pair")
+def _pair(daemon, listener):
+    """A connection through that, joined in the kernel."""
+    made = Joined(listener, daemon)
+    yield made
+    made.close()

@@ -7,25 +7,18 @@ import threading
 import pytest
 from clienthello import hello
 from hosts import ROUTER4, ROUTER6, eventually, server4, server6
-from raw import Conn
+from pairs import NAME, Pair
 from thruway import route
 
-NAME = "app.example.com"
 PORT = 9200
 BIG = os.urandom(1 << 20)
 
 
-class Pair:
-    """A client and a backend that are joined: the backend has read the hello."""
-
-    def __init__(self, hosts, listener, daemon, address=ROUTER4):
-        self.daemon = daemon
-        self.hello = hello(NAME)
-        self.client: Conn = hosts.client.connect(address).send(self.hello)
-        self.backend: Conn = listener.accept()
-        assert self.backend.read(len(self.hello)) == self.hello
-        if daemon.json("status")["paths"][0] == "socket":
-            eventually(lambda: {c["path"] for c in daemon.connections()} == {"socket"}, what="joined")
+def pair_of(listener, daemon, client=None):
+    made = Pair(listener, daemon, client)
+    if daemon.json("status")["paths"][0] == "socket":
+        eventually(lambda: {c["path"] for c in daemon.connections()} == {"socket"}, what="joined")
+    return made
 
 
 @pytest.fixture(name="listener", params=["ipv4", "ipv6"])
@@ -37,17 +30,16 @@ def _listener(hosts, request):
 @pytest.fixture(name="daemon", params=["socket", "relay"])
 def _daemon(run, listener, request):
     """On the socket path each pair is joined in the kernel before its end is made."""
-    host, port = listener.sock.getsockname()[:2]
-    return run([route(NAME, f"[{host}]:{port}" if ":" in host else f"{host}:{port}")],
+    return run([route(NAME, listener.text())],
                paths=["socket", "relay"] if request.param == "socket" else ["relay"])
 
 
 @pytest.fixture(name="pair")
 def _pair(hosts, daemon, listener):
-    made = Pair(hosts, listener, daemon, ROUTER6 if listener.sock.family == socket.AF_INET6 else ROUTER4)
+    address = ROUTER6 if listener.sock.family == socket.AF_INET6 else ROUTER4
+    made = pair_of(listener, daemon, hosts.client.connect(address))
     yield made
-    made.client.close()
-    made.backend.close()
+    made.close()
 
 
 def send_in_background(conn, data):
@@ -171,8 +163,8 @@ def test_a_backend_that_closes_without_a_word_is_seen_as_fin(hosts, daemon, list
     daemon.settle(active=0)
 
 
-def test_conn_kill_resets_both_ends_of_this_connection_alone(hosts, pair, listener):
-    other = Pair(hosts, listener, pair.daemon)
+def test_conn_kill_resets_both_ends_of_this_connection_alone(pair, listener):
+    other = pair_of(listener, pair.daemon)
     shown = pair.daemon.connections()
     assert len(shown) == 2
     mine = next(c for c in shown if int(c["client"].rpartition(":")[2]) == pair.client.sock.getsockname()[1])
@@ -188,9 +180,9 @@ def test_conn_kill_resets_both_ends_of_this_connection_alone(hosts, pair, listen
 def timed(hosts, run, **timeouts):
     with hosts.server.listen(server4(2), PORT) as listener:
         log = f"{run.folder}/access.log"
-        daemon = run([route(NAME, f"{server4(2)}:{PORT}")],
+        daemon = run([route(NAME, listener.text())],
                      [{"name": "tls", "port": 443, "timeouts": timeouts}], access_log=log)
-        return Pair(hosts, listener, daemon), log
+        return pair_of(listener, daemon), log
 
 
 def reason_in(log):
@@ -222,8 +214,8 @@ def test_a_half_closed_connection_ends_after_its_own_timeout(hosts, run):
 
 def test_keepalive_watches_both_legs_of_a_quiet_connection(hosts, run):
     with hosts.server.listen(server4(2), PORT) as listener:
-        daemon = run([route(NAME, f"{server4(2)}:{PORT}")], keepalive="1s")
-        pair = Pair(hosts, listener, daemon)
+        daemon = run([route(NAME, listener.text())], keepalive="1s")
+        pair = pair_of(listener, daemon)
         sockets = lambda: hosts.router.run("ss", "-tnoH", "state", "established").stdout
         eventually(lambda: sockets().count("timer:(keepalive") == 2, what="two keepalive timers")
         pair.backend.send(b"alive")

@@ -12,30 +12,21 @@ import time
 import pytest
 from clienthello import hello
 from hosts import eventually
+from pairs import NAME, Pair
+from stream import MIB, blast, digest
 from thruway import route
 
-NAME = "app.example.com"
 PORT = 9700
 BIG = os.urandom(1 << 20)
-MIB = 1 << 20
 ADDRESSES = {"ipv4": "127.0.0.1", "ipv6": "::1"}
 
 
-class Pair:
-    def __init__(self, hosts, daemon, listener, address):
-        self.daemon, self.hello = daemon, hello(NAME)
-        self.client = hosts.router.connect(address, 443).send(self.hello)
-        self.backend = listener.accept()
-        assert self.backend.read(len(self.hello)) == self.hello
+class Local(Pair):
+    """Both are programs of the router's host, and their sockets are paired."""
+
+    def __init__(self, listener, daemon, address):
+        super().__init__(listener, daemon, daemon.hosts.router.connect(address))
         eventually(lambda: self.shown()["direct"], what="paired")
-
-    def shown(self):
-        port = self.client.sock.getsockname()[1]
-        return next(c for c in self.daemon.connections() if c["client"].endswith(f":{port}"))
-
-    def close(self):
-        self.client.close()
-        self.backend.close()
 
 
 @pytest.fixture(name="address", params=["ipv4", "ipv6"])
@@ -49,19 +40,14 @@ def _listener(hosts, address):
         yield listener
 
 
-def text(address):
-    return f"[{address}]:{PORT}" if ":" in address else f"{address}:{PORT}"
-
-
 @pytest.fixture(name="daemon")
-def _daemon(run, listener, address):
-    del listener
-    return run([route(NAME, text(address))], [{"name": "tls", "port": 443, "local": "direct"}])
+def _daemon(run, listener):
+    return run([route(NAME, listener.text())], [{"name": "tls", "port": 443, "local": "direct"}])
 
 
 @pytest.fixture(name="pair")
-def _pair(hosts, daemon, listener, address):
-    made = Pair(hosts, daemon, listener, address)
+def _pair(daemon, listener, address):
+    made = Local(listener, daemon, address)
     yield made
     made.close()
 
@@ -88,7 +74,7 @@ def test_messages_go_past_the_router_and_are_counted(pair):
 
 @pytest.mark.parametrize("first", ["client", "backend"])
 def test_an_end_comes_behind_the_last_byte_and_the_other_direction_goes_on(pair, first):
-    one, other = (pair.client, pair.backend) if first == "client" else (pair.backend, pair.client)
+    one, other = pair.ends(first)
     one.send(b"a" * 1000)
     assert other.read(1000) == b"a" * 1000
     threading.Thread(target=lambda: one.send(BIG).fin(), daemon=True).start()
@@ -101,7 +87,7 @@ def test_an_end_comes_behind_the_last_byte_and_the_other_direction_goes_on(pair,
 
 @pytest.mark.parametrize("first", ["client", "backend"])
 def test_a_reset_reaches_the_other_program(pair, first):
-    one, other = (pair.client, pair.backend) if first == "client" else (pair.backend, pair.client)
+    one, other = pair.ends(first)
     one.send(b"last words")
     assert other.read(10) == b"last words"
     one.rst()
@@ -130,7 +116,7 @@ def test_bytes_that_wait_for_their_reader_outlast_the_end_behind_them(pair, firs
 
 @pytest.mark.parametrize("closed", ["client", "backend"])
 def test_who_sends_to_a_closed_program_learns_it_as_from_tcp(pair, closed):
-    gone, other = (pair.client, pair.backend) if closed == "client" else (pair.backend, pair.client)
+    gone, other = pair.ends(closed)
     other.send(b"x")
     assert gone.read(1) == b"x"
     gone.sock.close()
@@ -161,31 +147,14 @@ def test_both_programs_learn_of_the_daemons_death(pair, how):
 
 
 def test_a_stalled_reader_stops_its_sender(pair):
-    with open("/proc/meminfo", encoding="ascii") as file:
-        before = next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable"))
-    pair.client.sock.settimeout(2)
-    sent, low, whole, block = 0, before, hashlib.sha256(), random.Random(1).randbytes(MIB)
-    while sent < 1 << 30:
-        try:
-            n = pair.client.sock.send(block)
-        except TimeoutError:
-            break
-        whole.update(block[:n])
-        sent += n
-        with open("/proc/meminfo", encoding="ascii") as file:
-            low = min(low, next(int(line.split()[1]) << 10 for line in file if line.startswith("MemAvailable")))
+    sent, whole, fell = blast(pair.client.sock, 1 << 30)
     assert sent < 100 * MIB, "nothing stops the sender"
-    assert before - low < 64 * MIB
-    pair.client.sock.settimeout(30)
+    assert fell < 64 * MIB
     pair.client.fin()
-    got = hashlib.sha256()
-    while data := pair.backend.sock.recv(1 << 17):
-        got.update(data)
-        sent -= len(data)
-    assert sent == 0 and got.digest() == whole.digest()
+    assert digest(pair.backend.sock) == (sent, whole)
 
 
-def test_bytes_both_ways_over_many_stalls_keep_their_order(hosts, daemon, listener, address):
+def test_bytes_both_ways_over_many_stalls_keep_their_order(daemon, listener, address):
     """The reader stalls, so that messages go by TCP and by the short way in turns."""
     threads, results = [], []
 
@@ -212,7 +181,7 @@ def test_bytes_both_ways_over_many_stalls_keep_their_order(hosts, daemon, listen
                 time.sleep(rnd.random() * 0.03)
         out["got"] = (got, whole.hexdigest())
 
-    pairs = [Pair(hosts, daemon, listener, address) for _ in range(4)]
+    pairs = [Local(listener, daemon, address) for _ in range(4)]
     for number, pair in enumerate(pairs):
         for one, other in ((pair.client.sock, pair.backend.sock), (pair.backend.sock, pair.client.sock)):
             one.settimeout(60)
@@ -273,7 +242,7 @@ def test_sockets_that_were_never_paired_are_forgotten(hosts, daemon, listener, a
 
 def test_a_client_from_elsewhere_is_served_as_ever(hosts, run):
     with hosts.router.listen("127.0.0.1", PORT) as listener:
-        daemon = run([route(NAME, f"127.0.0.1:{PORT}")], [{"name": "tls", "port": 443, "local": "direct"}])
+        daemon = run([route(NAME, listener.text())], [{"name": "tls", "port": 443, "local": "direct"}])
         with hosts.client.connect("10.77.1.1") as client:
             data = hello(NAME)
             client.send(data)
@@ -293,7 +262,7 @@ def test_a_client_from_elsewhere_is_served_as_ever(hosts, run):
 
 def test_without_it_nothing_is_enrolled_and_a_route_can_say_no(hosts, run):
     with hosts.router.listen("127.0.0.1", PORT) as listener:
-        made = route(NAME, f"127.0.0.1:{PORT}", local="off")
+        made = route(NAME, listener.text(), local="off")
         daemon = run([made], [{"name": "tls", "port": 443, "local": "direct"}])
         with hosts.router.connect("127.0.0.1", 443) as client:
             client.send(hello(NAME))
@@ -307,9 +276,9 @@ def test_without_it_nothing_is_enrolled_and_a_route_can_say_no(hosts, run):
 
 def test_an_idle_timeout_knows_of_bytes_that_went_past_us(hosts, run):
     with hosts.router.listen("127.0.0.1", PORT) as listener:
-        daemon = run([route(NAME, f"127.0.0.1:{PORT}")],
+        daemon = run([route(NAME, listener.text())],
                      [{"name": "tls", "port": 443, "local": "direct", "timeouts": {"idle": "1s"}}])
-        pair = Pair(hosts, daemon, listener, "127.0.0.1")
+        pair = Local(listener, daemon, "127.0.0.1")
         for _ in range(15):
             pair.client.send(b"still here")
             assert pair.backend.read(10) == b"still here"
@@ -327,7 +296,7 @@ def test_real_tls_between_two_programs(hosts, run, tmp_path):
     server.load_cert_chain(f"{tmp_path}/cert", f"{tmp_path}/key")
     client = ssl._create_unverified_context()  # pylint: disable=protected-access
     with hosts.router.listen("127.0.0.1", PORT) as listener:
-        daemon = run([route(NAME, f"127.0.0.1:{PORT}")], [{"name": "tls", "port": 443, "local": "direct"}])
+        daemon = run([route(NAME, listener.text())], [{"name": "tls", "port": 443, "local": "direct"}])
 
         def serve():
             with server.wrap_socket(listener.accept().sock, server_side=True) as tls:

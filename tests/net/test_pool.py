@@ -4,110 +4,16 @@ import collections
 import os
 import socket
 import ssl
-import struct
-import threading
 
 import pytest
 from clienthello import hello
-from hosts import ROUTER4, ROUTER6, eventually, server4, server6
-from test_socket import forge, sequences
+from hosts import ROUTER4, ROUTER6, eventually
+from pairs import NAME
+from pools import n_warm, path, pooled, warm
+from segments import forge, sequences
 from thruway import route
 
-NAME = "app.example.com"
-PORT = 9300
 BIG = os.urandom(300000)
-
-
-class Quiet:
-    """Backends that say nothing before the client does: each connection's first bytes are answered with a tag,
-    the rest is echoed. FIN is answered with FIN."""
-
-    def __init__(self, host, address, tag):
-        self.address, self.tag = address, tag
-        self.socks = set()
-        self.with_rst = False  # how connections end
-        self.listener = host.listen(address, PORT)
-        self.listener.sock.settimeout(None)
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def text(self):
-        return f"[{self.address}]:{PORT}" if ":" in self.address else f"{self.address}:{PORT}"
-
-    def _accept(self):
-        while True:
-            try:
-                sock = self.listener.sock.accept()[0]
-            except OSError:
-                return
-            sock.settimeout(None)
-            self.socks.add(sock)
-            threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
-
-    def _serve(self, sock):
-        is_first = True
-        try:
-            while data := sock.recv(65536):
-                if is_first:
-                    sock.sendall(self.tag.encode())
-                is_first = False
-                sock.sendall(data)
-            if not self.with_rst:
-                sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            pass
-        self.socks.discard(sock)
-        sock.close()
-
-    def drop_all(self, with_rst=False):
-        """End every connection that is open now."""
-        self.with_rst = with_rst
-        ended = list(self.socks)
-        for sock in ended:
-            try:
-                if with_rst:
-                    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-                sock.shutdown(socket.SHUT_RD)  # wakes its thread, which closes it
-            except OSError:
-                pass
-        eventually(lambda: not self.socks & set(ended), what="connections ended")
-        self.with_rst = False
-
-    def close(self):
-        try:
-            self.listener.sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
-        self.listener.close()
-        self.drop_all()
-
-
-@pytest.fixture(name="quiet")
-def _quiet(hosts):
-    made = []
-
-    def start(n, tag, ipv6=False):
-        made.append(Quiet(hosts.server, (server6 if ipv6 else server4)(n), tag))
-        return made[-1]
-
-    yield start
-    for backend in made:
-        backend.close()
-
-
-def pooled(names, *backends, pool=4, **more):
-    made = route(names, **more)
-    made["backends"] = [{"address": b.text(), "pool": pool} for b in backends]
-    return made
-
-
-def path(daemon):
-    return daemon.stats()["socket_path"]
-
-
-def warm(daemon, backend, n):
-    """Wait until n connections to the backend stand."""
-    eventually(lambda: len(backend.socks) >= n, what=f"{n} warm sockets")
-    eventually(lambda: sum(value["state"] == 4 for _, value in daemon.dump("tw_pairs")) >= n)
 
 
 @pytest.mark.parametrize("ipv6", [False, True], ids=["ipv4", "ipv6"])
@@ -247,7 +153,7 @@ def test_the_pool_is_filled_again_when_the_backend_comes_back(hosts, run, quiet)
     daemon = run([pooled(NAME, backend)])
     warm(daemon, backend, 4)
     backend.close()
-    eventually(lambda: not [1 for _, value in daemon.dump("tw_pairs") if value["state"] == 4])
+    eventually(lambda: not n_warm(daemon))
     again = quiet(2, "two")
     warm(daemon, again, 4)
     data = hello(NAME)
@@ -303,21 +209,6 @@ def test_draining_and_a_new_configuration_close_warm_sockets(hosts, run, quiet):
         assert client.read(3 + len(data)) == b"one" + data
 
 
-def test_the_backends_reset_and_the_clients_reset_are_passed_on(hosts, run):
-    with hosts.server.listen(server4(2), PORT) as listener:
-        daemon = run([{"hostnames": [NAME], "backends": [{"address": f"{server4(2)}:{PORT}", "pool": 1}]}],
-                     workers=1)
-        for end in ("backend", "client"):
-            backend = listener.accept()
-            eventually(lambda: [v for _, v in daemon.dump("tw_pairs") if v["state"] == 4])
-            data = hello(NAME)
-            client = hosts.client.connect(ROUTER4).send(data)
-            assert backend.read(len(data)) == data
-            (backend if end == "backend" else client).rst()
-            assert (client if end == "backend" else backend).ending() == ("rst", b"")
-    daemon.settle(active=0)
-
-
 def test_without_the_socket_path_warm_sockets_are_used_all_the_same(hosts, run, quiet):
     backend = quiet(2, "one")
     daemon = run([pooled(NAME, backend)], paths=["relay"])
@@ -332,7 +223,7 @@ def test_without_the_socket_path_warm_sockets_are_used_all_the_same(hosts, run, 
 
 def test_real_tls_through_a_pool(hosts, run, web):
     daemon = run([{"hostnames": [NAME], "backends": [{"address": web["app"], "pool": 4}]}])
-    eventually(lambda: sum(v["state"] == 4 for _, v in daemon.dump("tw_pairs")) == 4)
+    eventually(lambda: n_warm(daemon) == 4)
     context = ssl._create_unverified_context()  # pylint: disable=protected-access
     for _ in range(30):
         with hosts.client.connect(ROUTER4) as client:
@@ -347,44 +238,15 @@ def test_real_tls_through_a_pool(hosts, run, web):
     assert path(daemon)["pool_hits"] > 0
 
 
-def test_a_retransmission_over_bytes_that_wait_to_be_read_is_read_once(hosts, run):
+def test_a_retransmission_over_bytes_that_wait_to_be_read_is_read_once(hosts, run, listener):
     """The hello's first piece was passed to the daemon, which only looks at it until the rest is there."""
-    with hosts.server.listen(server4(2), PORT) as listener:
-        daemon = run([{"hostnames": [NAME], "backends": [{"address": f"{server4(2)}:{PORT}", "pool": 1}]}], workers=1)
-        eventually(lambda: [v for _, v in daemon.dump("tw_pairs") if v["state"] == 4])
-        backend, data = listener.accept(), hello(NAME)
-        with hosts.client.connect(ROUTER4) as client:
-            seq, ack = sequences(client.sock)
-            client.send(data[:100])
-            eventually(lambda: any(v["passed"] == 100 for _, v in daemon.dump("tw_pairs")))
-            forge(hosts.client, client, seq + 50, ack, data[50:])
-            assert backend.read(len(data)) == data
-            assert backend.is_quiet(0.2)
-
-
-def test_connections_refused_at_accept_leave_nothing(hosts, run, quiet):
-    backend = quiet(2, "one")
-    daemon = run([pooled(NAME, backend, pool=1)], limits={"connections": 1})
-    data = hello(NAME)
+    daemon = run([pooled(NAME, listener, pool=1)], workers=1)
+    eventually(lambda: n_warm(daemon))
+    backend, data = listener.accept(), hello(NAME)
     with hosts.client.connect(ROUTER4) as client:
-        client.send(data)
-        assert client.read(3 + len(data)) == b"one" + data
-        for _ in range(20):
-            try:
-                with hosts.client.connect(ROUTER4) as other:
-                    assert other.ending()[1] == b""
-            except ConnectionError:
-                pass  # the reset was faster than connect(2)
-        eventually(lambda: daemon.refusals()["limit"] == 20)
-        assert len(daemon.dump("tw_pairs")) <= 4
-
-
-def test_a_reset_right_behind_the_hello_reaches_the_backend_as_a_reset(hosts, run):
-    with hosts.server.listen(server4(2), PORT) as listener:
-        daemon = run([{"hostnames": [NAME], "backends": [{"address": f"{server4(2)}:{PORT}", "pool": 1}]}], workers=1)
-        for _ in range(15):
-            backend = listener.accept()
-            eventually(lambda: [v for _, v in daemon.dump("tw_pairs") if v["state"] == 4])
-            client = hosts.client.connect(ROUTER4).send(hello(NAME))
-            client.rst()
-            assert backend.ending()[0] == "rst"
+        seq, ack = sequences(client.sock)
+        client.send(data[:100])
+        eventually(lambda: any(v["passed"] == 100 for _, v in daemon.dump("tw_pairs")))
+        forge(hosts.client, client, seq + 50, ack, data[50:])
+        assert backend.read(len(data)) == data
+        assert backend.is_quiet(0.2)
