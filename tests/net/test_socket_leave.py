@@ -123,3 +123,33 @@ def test_bytes_move_both_ways_over_hundreds_of_stalls(run, listener):
     daemon.settle(active=0)
     for pair in pairs:
         pair.close()
+
+
+@pytest.mark.parametrize("stalled", ["backend", "client"])
+def test_what_a_stalled_reader_sends_itself_goes_on(pair, stalled):
+    """One direction drains for as long as the reader stalls; the reader may wait for what comes the other way."""
+    to, from_ = pair.ends(stalled)
+    sent, whole, _ = blast(from_.sock, 2 << 30)
+    assert pair.shown()["left"] == "backlog"
+    for number in range(5):
+        to.send(b"%d" % number)
+        assert from_.read(1) == b"%d" % number
+    from_.fin()
+    assert digest(to.sock) == (sent, whole)
+    to.send(b"after it")
+    assert from_.read(8) == b"after it"
+
+
+@pytest.mark.parametrize("turn", range(3))
+def test_an_echo_of_bulk_comes_back_whole(pair, turn):
+    """Both directions leave at about the same moment, while the echo is blocked in send."""
+    data = random.Random(turn).randbytes(MIB) * 48
+
+    def echo():
+        while got := pair.backend.sock.recv(1 << 16):
+            pair.backend.send(got)
+        pair.backend.fin()
+
+    for work in (echo, lambda: pair.client.send(data).fin()):
+        threading.Thread(target=work, daemon=True).start()
+    assert digest(pair.client.sock) == (len(data), hashlib.sha256(data).hexdigest())
