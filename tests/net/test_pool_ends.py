@@ -1,9 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Pools of warm sockets: how what goes through them ends, and that nothing stays."""
+import collections
+import random
+import signal
+import socket
+import threading
+import time
+
+import pytest
 from clienthello import hello
 from hosts import ROUTER4, eventually
 from pairs import NAME
-from pools import n_warm, pooled
+from pools import n_warm, pooled, warm
+from stream import MIB
 
 
 def test_the_backends_reset_and_the_clients_reset_are_passed_on(hosts, run, listener):
@@ -36,6 +45,29 @@ def test_connections_refused_at_accept_leave_nothing(hosts, run, quiet):
         assert len(daemon.dump("tw_pairs")) <= 4
 
 
+def test_connections_without_a_descriptor_leave_nothing(hosts, run, quiet):
+    backend = quiet(2, "one")
+    daemon = run.prepared([pooled(NAME, backend)], workers=1).start(argv=["prlimit", "--nofile=150:150"])
+    warm(daemon, backend, 4)
+    clients, ends = [], collections.Counter()
+    for _ in range(200):
+        try:
+            clients.append(hosts.client.connect(ROUTER4).send(hello(NAME)))
+        except ConnectionError:
+            ends["rst"] += 1
+    for client in clients:
+        try:
+            ends[client.sock.recv(3)] += 1
+        except ConnectionError:
+            ends["rst"] += 1
+    assert ends["rst"] > 20 and ends["rst"] + ends[b"one"] == 200
+    for client in clients:
+        client.close()
+    daemon.settle(active=0, waiting=0, accepted=200)
+    warm(daemon, backend, 4)
+    eventually(lambda: len(daemon.dump("tw_pairs")) == 4, what="pairs of warm sockets alone")
+
+
 def test_a_reset_right_behind_the_hello_reaches_the_backend_as_a_reset(hosts, run, listener):
     daemon = run([pooled(NAME, listener, pool=1)], workers=1)
     for _ in range(15):
@@ -44,3 +76,97 @@ def test_a_reset_right_behind_the_hello_reaches_the_backend_as_a_reset(hosts, ru
         client = hosts.client.connect(ROUTER4).send(hello(NAME))
         client.rst()
         assert backend.ending()[0] == "rst"
+
+
+@pytest.fixture(name="joined_unheard")
+def _joined_unheard(hosts, run, listener):
+    """Client, backend and daemon: the kernel has joined the two, the daemon stands still and has not heard of it."""
+    daemon = run([pooled(NAME, listener, pool=1)], workers=1)
+    backend, data = listener.accept(), hello(NAME)
+    eventually(lambda: n_warm(daemon))
+    client = hosts.client.connect(ROUTER4)
+    daemon.settle(waiting=1)
+    daemon.process.signal(signal.SIGSTOP)
+    client.send(data)
+    assert backend.read(len(data)) == data
+    yield client, backend, daemon
+    daemon.process.signal(signal.SIGCONT)
+    client.close()
+    backend.close()
+
+
+@pytest.mark.parametrize("end", ["rst", "fin"])
+@pytest.mark.parametrize("answer", ["none", "before the end", "behind the end"])
+def test_an_end_that_comes_before_the_daemon_hears_of_the_join_is_passed_on(hosts, joined_unheard, answer, end):
+    client, backend, daemon = joined_unheard
+    if answer == "before the end":
+        backend.send(b"answer")
+        assert client.read(6) == b"answer"
+    if end == "rst":
+        client.rst()
+        eventually(lambda: not hosts.router.run("ss", "-tnH", "state", "established", "sport", 443).stdout)
+    else:
+        client.fin()
+        eventually(lambda: client.unsent() == 0, what="FIN acknowledged")
+    if answer == "behind the end":
+        backend.send(b"answer")
+        eventually(lambda: backend.unsent() == 0)
+    daemon.process.signal(signal.SIGCONT)
+    assert backend.ending() == (end, b"")
+    if end == "fin":
+        backend.fin()
+        assert client.ending() == ("fin", b"answer" if answer == "behind the end" else b"")
+    daemon.settle(active=0, waiting=0)
+
+
+@pytest.fixture(name="small_buffers")
+def _small_buffers(hosts, listener):
+    """What is sent moves on in small steps: the rest waits in the kernel, in front of the send queue."""
+    before = hosts.router.run("sysctl", "-n", "net.ipv4.tcp_wmem").stdout.strip()
+    hosts.router.run("sysctl", "-qw", "net.ipv4.tcp_wmem=4096 16384 65536")
+    listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+    yield
+    hosts.router.run("sysctl", "-qw", f"net.ipv4.tcp_wmem={before}")
+
+
+@pytest.mark.usefixtures("small_buffers")
+def test_bytes_that_the_relay_sends_while_a_connection_is_joined_do_not_bring_its_end_forward(hosts, run, listener):
+    daemon = run([pooled(NAME, listener, pool=1)], workers=1)
+    backend, data = listener.accept(), hello(NAME)
+    first, tail = random.Random(1).randbytes(MIB), random.Random(2).randbytes(MIB)
+    eventually(lambda: n_warm(daemon))
+    with hosts.client.connect(ROUTER4) as client:
+        client.send(data[:5])
+        assert client.is_quiet(0.01)
+        client.send(data[5:])  # in two pieces, joining the two is left to the daemon
+        assert backend.read(len(data)) == data
+        daemon.process.signal(signal.SIGSTOP)
+        try:
+            assert client.is_quiet(0.1)
+            # This wakes it first: it joins them before it looks at what the client has sent.
+            backend.send(b"answer")
+            eventually(lambda: backend.unsent() == 0)
+            sender = threading.Thread(target=client.send, args=(first,), daemon=True)
+            sender.start()
+            eventually(lambda: any(value["passed"] > len(data) + 50000 for _, value in daemon.dump("tw_pairs")))
+        finally:
+            daemon.process.signal(signal.SIGCONT)
+        assert backend.read(len(first)) == first
+        sender.join()
+
+        def is_redirected():
+            for one, other in ((client, backend), (backend, client)):
+                one.send(b"!")
+                assert other.read(1) == b"!"
+            return any(v["redirected"] and v["direction"] == 0 for _, v in daemon.dump("tw_pairs"))
+
+        assert client.read(6) == b"answer"
+
+        eventually(is_redirected)
+        client.send(tail).fin()
+        got = bytearray()
+        while data := backend.sock.recv(1 << 13):
+            got += data
+            time.sleep(0.004)  # slowly: an end that comes too early overtakes what waits in the kernel
+        assert got == tail, f"{len(got)} of {len(tail)} bytes before FIN"
+    backend.close()
