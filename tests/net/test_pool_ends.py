@@ -11,7 +11,7 @@ import pytest
 from clienthello import hello
 from hosts import ROUTER4, eventually
 from pairs import NAME
-from pools import n_warm, pooled, warm
+from pools import n_warm, path, pooled, warm
 from stream import MIB
 
 
@@ -170,3 +170,29 @@ def test_bytes_that_the_relay_sends_while_a_connection_is_joined_do_not_bring_it
             time.sleep(0.004)  # slowly: an end that comes too early overtakes what waits in the kernel
         assert got == tail, f"{len(got)} of {len(tail)} bytes before FIN"
     backend.close()
+
+
+def test_a_killed_daemons_warm_sockets_end_and_the_next_one_fills_its_pool(hosts, run, quiet):
+    backend = quiet(2, "one")
+    daemon = run([pooled(NAME, backend, pool=64)])
+    warm(daemon, backend, 64)
+    daemon.kill()
+    eventually(lambda: not backend.socks, what="end of the warm connections")
+    daemon.start()
+    warm(daemon, backend, 64)
+    assert len(daemon.dump("tw_pairs")) == 64, "what the dead daemon left is gone"
+    data = hello(NAME)
+    with hosts.client.connect(ROUTER4) as client:
+        client.send(data)
+        assert client.read(3 + len(data)) == b"one" + data
+    assert path(daemon)["pool_hits"] == 1
+
+
+def test_idle_warm_sockets_are_replaced_before_their_backend_ends_them(run, quiet):
+    """After 20 s, each for another one: the pool stays full, and none of them counts as dead."""
+    backend = quiet(2, "one")
+    daemon = run([pooled(NAME, backend)])
+    warm(daemon, backend, 4)
+    first = set(backend.socks)
+    eventually(lambda: not first & backend.socks and n_warm(daemon) == 4, seconds=40, what="four new ones")
+    assert len(daemon.dump("tw_pairs")) == 4 and path(daemon)["pool_dead"] == 0

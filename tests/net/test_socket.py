@@ -183,6 +183,22 @@ def test_both_ends_learn_of_the_daemons_death(daemon, listener, how):
     Joined(listener, daemon).close()
 
 
+@pytest.mark.parametrize("how", ["sigterm", "sigkill"])
+def test_thousands_of_idle_joined_connections_end_with_the_daemon(daemon, listener, how):
+    pairs = [Pair(listener, daemon) for _ in range(3000)]
+    eventually(lambda: daemon.stats()["socket_path"]["joined"] == 3000, seconds=30)
+    if how == "sigterm":
+        assert daemon.term() == 0
+    else:
+        daemon.kill()
+    for pair in pairs:
+        assert (pair.client.ending(), pair.backend.ending()) == (("rst", b""), ("rst", b""))
+        pair.close()
+    daemon.start()
+    assert daemon.dump("tw_pairs") == []
+    Joined(listener, daemon).close()
+
+
 def test_an_idle_joined_connection_ends_and_a_busy_one_does_not(run, listener):
     listeners = [{"name": "tls", "port": 443, "timeouts": {"idle": "1s"}}]
     daemon = run([route(NAME, listener.text())], listeners)
