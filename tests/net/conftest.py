@@ -4,6 +4,7 @@ also after a failure; what a killed run left is removed by the next one."""
 import os
 import resource
 import signal
+import socket
 import sys
 
 import pytest
@@ -110,6 +111,16 @@ def _listener(hosts):
     """A backend whose connections the test takes one by one."""
     with hosts.server.listen(server4(2), 9500) as listener:
         yield listener
+
+
+@pytest.fixture(name="small_buffers")
+def _small_buffers(hosts, listener):
+    """What is sent moves on in small steps: the rest waits in the kernel, in front of the send queue."""
+    before = hosts.router.run("sysctl", "-n", "net.ipv4.tcp_wmem").stdout.strip()
+    hosts.router.run("sysctl", "-qw", "net.ipv4.tcp_wmem=4096 16384 65536")
+    listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+    yield
+    hosts.router.run("sysctl", "-qw", f"net.ipv4.tcp_wmem={before}")
 
 
 @pytest.fixture(name="daemon")

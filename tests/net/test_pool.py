@@ -93,6 +93,52 @@ def test_long_hellos_and_many_records_arrive_whole(hosts, run, quiet, size, piec
     daemon.settle(active=0, connections=4)
 
 
+def test_a_hello_that_was_sent_from_a_file_is_read(hosts, run, quiet, tmp_path):
+    """Its bytes are pages of the file: none stands where a program could look at it without asking for it."""
+    backend = quiet(2, "one")
+    daemon = run([pooled(NAME, backend)])
+    warm(daemon, backend, 4)
+    data = hello(NAME)
+    (tmp_path / "hello").write_bytes(data)
+    with hosts.client.connect(ROUTER4) as client, open(tmp_path / "hello", "rb") as file:
+        client.sock.sendfile(file)
+        assert client.read(3 + len(data)) == b"one" + data
+    assert path(daemon)["pool_hits"] == 1
+
+
+def test_a_hello_is_read_wherever_it_is_cut_in_two(hosts, run, quiet):
+    """Whether the pieces come one by one or together is left to the kernel."""
+    backend = quiet(2, "one")
+    daemon = run([pooled(NAME, backend, pool=16)])
+    warm(daemon, backend, 16)
+    data = hello(NAME)
+    for cut in range(1, len(data)):
+        with hosts.client.connect(ROUTER4) as client:
+            client.send(data[:cut]).send(data[cut:] + b"more").fin()
+            assert client.ending() == ("fin", b"one" + data + b"more"), f"cut at {cut}"
+    daemon.settle(active=0, connections=len(data) - 1)
+
+
+@pytest.mark.parametrize("how", ["pool", "paths"])
+def test_a_hello_of_which_a_part_came_before_the_pool_went_is_read_whole(hosts, run, quiet, how):
+    """That part waits in a socket that the kernel looks at no more: bytes must not be left behind there."""
+    backend = quiet(2, "one")
+    daemon = run([pooled(NAME, backend)])
+    warm(daemon, backend, 4)
+    data = hello(NAME)
+    with hosts.client.connect(ROUTER4) as client:
+        client.send(data[:100])
+        eventually(lambda: any(value["passed"] == 100 for _, value in daemon.dump("tw_pairs")))
+        listener = {"name": "tls", "port": 443, **({"paths": ["relay"]} if how == "paths" else {})}
+        daemon.hangup({"listeners": [listener], "routes": [pooled(NAME, backend, pool=4 if how == "paths" else 0)]},
+                      wait_for="reload|load")
+        client.send(data[100:])
+        assert client.read(3 + len(data)) == b"one" + data
+        client.send(b"more").fin()
+        assert client.ending() == ("fin", b"more")
+    daemon.settle(active=0, connections=1)
+
+
 def test_what_is_refused_is_refused_as_without_a_pool(hosts, run, quiet):
     backend = quiet(2, "one")
     daemon = run([pooled(NAME, backend)])

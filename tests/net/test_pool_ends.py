@@ -3,7 +3,6 @@
 import collections
 import random
 import signal
-import socket
 import threading
 import time
 
@@ -117,16 +116,6 @@ def test_an_end_that_comes_before_the_daemon_hears_of_the_join_is_passed_on(host
         backend.fin()
         assert client.ending() == ("fin", b"answer" if answer == "behind the end" else b"")
     daemon.settle(active=0, waiting=0)
-
-
-@pytest.fixture(name="small_buffers")
-def _small_buffers(hosts, listener):
-    """What is sent moves on in small steps: the rest waits in the kernel, in front of the send queue."""
-    before = hosts.router.run("sysctl", "-n", "net.ipv4.tcp_wmem").stdout.strip()
-    hosts.router.run("sysctl", "-qw", "net.ipv4.tcp_wmem=4096 16384 65536")
-    listener.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
-    yield
-    hosts.router.run("sysctl", "-qw", f"net.ipv4.tcp_wmem={before}")
 
 
 @pytest.mark.usefixtures("small_buffers")

@@ -35,6 +35,18 @@ def test_a_stalled_reader_stops_its_sender_and_costs_little_memory(daemon, liste
     assert list(daemon.ejected()) == ["backlog"]
 
 
+@pytest.mark.usefixtures("small_buffers")
+def test_a_queue_that_fills_and_empties_20_times_never_sticks(pair):
+    """Too little to be bulk, or too much to wait: the connection stays where it is."""
+    data, filled = random.Random(9).randbytes(MIB // 2), 0
+    for _ in range(20):
+        pair.client.send(data)
+        eventually(lambda: pair.client.unsent() == 0)
+        filled += pair.daemon.stats()["socket_path"]["backlog_bytes"] > 0
+        assert pair.backend.read(len(data)) == data
+    assert filled == 20 and pair.shown()["path"] == "socket"
+
+
 def test_the_limit_over_all_connections_is_kept(run, listener):
     daemon = run([route(NAME, listener.text())], redirect_per_connection="1GiB", redirect_total="1GiB")
     daemon.hangup({"listeners": [{"name": "tls", "port": 443}], "redirect_per_connection": "4MiB",
