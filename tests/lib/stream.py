@@ -46,9 +46,9 @@ def blast(sock, most):
     return sent, whole.hexdigest(), max(available - available_now, slabs_now - slabs)
 
 
-def least_cost(stall, limit):
-    """Bytes of memory that stall() says it took. Other programs' are in it, too: tried again if it is not below."""
-    costs = []
-    while not costs or (costs[-1] >= limit and len(costs) < 3):
-        costs.append(stall())
-    return min(costs)
+def least(measure, limit):
+    """What measure() gives; made again, at most twice, if it is not below the limit: other programs are in it, too."""
+    seen = []
+    while not seen or (seen[-1] >= limit and len(seen) < 3):
+        seen.append(measure())
+    return min(seen)

@@ -11,7 +11,7 @@ import time
 import pytest
 from hosts import eventually
 from pairs import NAME, Joined
-from stream import MIB, blast, digest, least_cost
+from stream import MIB, blast, digest, least
 from thruway import route
 
 BIG = os.urandom(1 << 20)
@@ -31,7 +31,7 @@ def test_a_stalled_reader_stops_its_sender_and_costs_little_memory(daemon, liste
         pair.close()
         return cost
 
-    assert least_cost(stall, 64 * MIB) < 64 * MIB
+    assert least(stall, 64 * MIB) < 64 * MIB
     assert list(daemon.ejected()) == ["backlog"]
 
 

@@ -72,6 +72,19 @@ static void a_kernel_that_does_not_redirect_is_noticed(void **state)
 	assert_fails_at(rig, SELFTEST_join);
 }
 
+/* With a parser, what came before accept(2) is not looked at, and urgent data stalls its stream. */
+static void the_sources_have_a_verdict_and_no_parser(void **state)
+{
+	struct rig *rig = *state;
+	int map = datapath_map_fd(rig->dp, "tw_sources");
+	__u32 id = 0, n = 1;
+
+	assert_int_equal(bpf_prog_query(map, BPF_SK_SKB_STREAM_VERDICT, 0, NULL, &id, &n), 0);
+	assert_int_equal(n, 1);
+	assert_int_equal(bpf_prog_query(map, BPF_SK_SKB_STREAM_PARSER, 0, NULL, &id, &n), 0);
+	assert_int_equal(n, 0);
+}
+
 static void a_host_without_loopback_is_noticed(void **state)
 {
 	struct rig *rig = *state;
@@ -96,6 +109,8 @@ int main(void)
 						rig_teardown),
 		cmocka_unit_test_setup_teardown(a_kernel_that_does_not_redirect_is_noticed,
 						rig_setup, rig_teardown),
+		cmocka_unit_test_setup_teardown(the_sources_have_a_verdict_and_no_parser, rig_setup,
+						rig_teardown),
 		cmocka_unit_test(every_step_has_a_name_and_two_texts),
 		/* Last: this process stays in the namespace that it has made. */
 		cmocka_unit_test_setup_teardown(a_host_without_loopback_is_noticed, rig_setup,
