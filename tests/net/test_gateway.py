@@ -4,18 +4,9 @@ import json
 
 import pytest
 from clienthello import hello
-from hosts import ROUTER4, eventually, server4
+from hosts import ROUTER4, eventually
 from raw import backend_of
 
-GATEWAY = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gateway}
-spec:
-  gatewayClassName: any
-  listeners:
-  - {name: tls, port: 443, protocol: TLS, hostname: "*.example.com", tls: {mode: Passthrough}}
-"""
 ROUTE = """
 apiVersion: gateway.networking.k8s.io/v1
 kind: TLSRoute
@@ -38,6 +29,20 @@ addressType: IPv4
 ports: [{port: %d}]
 endpoints: [{addresses: [%s]}]
 """
+
+
+def gateway(*listeners, name="gateway"):
+    return f"""
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {{name: {name}}}
+spec:
+  gatewayClassName: any
+  listeners: [{", ".join(listeners)}]
+"""
+
+
+GATEWAY = gateway('{name: tls, port: 443, protocol: TLS, hostname: "*.example.com", tls: {mode: Passthrough}}')
 
 
 def service(name, address, port):
@@ -80,15 +85,7 @@ def test_status_is_narrowed_to_a_namespace(hosts, run):
 def test_explain_names_the_objects_that_decide_and_the_one_in_the_way(hosts, run, echo):
     one = echo(2, "one")
     app, other = "{name: s, port: 443}", "{name: s, namespace: other, port: 443}"
-    bad = """
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: web}
-spec:
-  gatewayClassName: any
-  listeners:
-  - {name: plain, port: 8443, protocol: HTTP}
-"""
+    bad = gateway("{name: plain, port: 8443, protocol: HTTP}", name="web")
     daemon = run(objects(GATEWAY, bad, ROUTE % ("exact", "app.example.com", app), ROUTE % ("wild", '"*.example.com"', other),
                          service("s", one.address, one.port)))
     said, = daemon.json("route", "explain", "app.example.com")
@@ -200,16 +197,9 @@ def test_other_forms_are_read_alike(hosts, run, echo, form):
 def test_https_goes_to_the_terminator_beside_passthrough_on_one_port(hosts, run, web):
     """Two real nginx: one terminates a name for everybody, one is a backend with a certificate of its own."""
     address, _, port = web["app"].rpartition(":")
-    daemon = run(objects(f"terminate: '{web['wild']}'", """
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {name: gateway}
-spec:
-  gatewayClassName: any
-  listeners:
-  - {name: https, port: 443, protocol: HTTPS, hostname: "*.example.com", tls: {certificateRefs: [{name: c}]}}
-  - {name: tls, port: 443, protocol: TLS, hostname: app.example.com, tls: {mode: Passthrough}}
-""", ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", address, int(port))))
+    both = gateway('{name: https, port: 443, protocol: HTTPS, hostname: "*.example.com", tls: {certificateRefs: [{name: c}]}}',
+                   "{name: tls, port: 443, protocol: TLS, hostname: app.example.com, tls: {mode: Passthrough}}")
+    daemon = run(objects(f"terminate: '{web['wild']}'", both, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", address, int(port))))
     for name, expected in (("app.example.com", "app.example.com"), ("www.example.com", "wild.example.com")):
         done = hosts.client.run("sh", "-c", f"openssl s_client -connect {ROUTER4}:443 -servername {name} </dev/null")
         assert f"CN = {expected}" in done.stdout

@@ -19,24 +19,13 @@
 
 #include <cmocka.h>
 
+#include "../lib/case_file.h"
 #include "../lib/config_text.h"
 #include "base/cleanup.h"
 
 #define CASES "tests/unit/config"
 
 /* --- cases from files ------------------------------------------------------------------------ */
-
-static char *read_file(const char *path)
-{
-	_cleanup_fclose_ FILE *file = fopen(path, "re");
-	char *text = NULL;
-	size_t size = 0;
-
-	if (!file)
-		fail_msg("%s: %s (tests run in the root of the tree)", path, strerror(errno));
-	assert_true(getdelim(&text, &size, '\0', file) > 0);
-	return text;
-}
 
 static char *result_of(const char *text, size_t len)
 {

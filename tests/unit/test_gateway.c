@@ -9,7 +9,6 @@
  *	KIND NAME [part]: TYPE=STATUS/REASON ...
  */
 #include <arpa/inet.h>
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -20,6 +19,7 @@
 #include <cmocka.h>
 #include <dirent.h>
 
+#include "../lib/case_file.h"
 #include "base/cleanup.h"
 #include "model/gateway.h"
 #include "model/table.h"
@@ -156,18 +156,6 @@ static char *result_of(const char *text, size_t len)
 }
 
 /* --- cases ----------------------------------------------------------------------------------- */
-
-static char *read_file(const char *path)
-{
-	_cleanup_fclose_ FILE *file = fopen(path, "re");
-	char *text = NULL;
-	size_t size = 0;
-
-	if (!file)
-		fail_msg("%s: %s (tests run in the root of the tree)", path, strerror(errno));
-	assert_true(getdelim(&text, &size, '\0', file) > 0);
-	return text;
-}
 
 static size_t check_file(const char *path)
 {
