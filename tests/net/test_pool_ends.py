@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Pools of warm sockets: how what goes through them ends, and that nothing stays."""
 import collections
+import os
 import random
 import signal
+import subprocess
 import threading
 import time
 
@@ -46,8 +48,10 @@ def test_connections_refused_at_accept_leave_nothing(hosts, run, quiet):
 
 def test_connections_without_a_descriptor_leave_nothing(hosts, run, quiet):
     backend = quiet(2, "one")
-    daemon = run.prepared([pooled(NAME, backend)], workers=1).start(argv=["prlimit", "--nofile=150:150"])
+    daemon = run([pooled(NAME, backend)], workers=1)
     warm(daemon, backend, 4)
+    most = len(os.listdir(f"/proc/{daemon.pid}/fd")) + 60
+    subprocess.run(["prlimit", f"--pid={daemon.pid}", f"--nofile={most}:{most}"], check=True)
     clients, ends = [], collections.Counter()
     for _ in range(200):
         try:
