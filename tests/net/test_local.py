@@ -98,7 +98,7 @@ def test_a_reset_reaches_the_other_program(pair, first):
 @pytest.mark.parametrize("first", ["client", "backend"])
 @pytest.mark.parametrize("how", ["fin", "rst"])
 def test_bytes_that_wait_for_their_reader_outlast_the_end_behind_them(pair, first, how):
-    one, other = (pair.client, pair.backend) if first == "client" else (pair.backend, pair.client)
+    one, other = pair.ends(first)
     one.send(b"x")
     assert other.read(1) == b"x"
     if how == "fin":  # with both ends closed nothing but its own queue keeps the reader's socket

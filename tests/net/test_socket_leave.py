@@ -165,3 +165,12 @@ def test_an_echo_of_bulk_comes_back_whole(pair, turn):
     for work in (echo, lambda: pair.client.send(data).fin()):
         threading.Thread(target=work, daemon=True).start()
     assert digest(pair.client.sock) == (len(data), hashlib.sha256(data).hexdigest())
+
+
+def test_bulk_leaves_also_when_the_daemon_has_no_descriptor_left(pair):
+    pair.daemon.leave_descriptors(0)
+    data = BIG * 64
+    threading.Thread(target=lambda: pair.client.send(data).fin(), daemon=True).start()
+    assert digest(pair.backend.sock) == (len(data), hashlib.sha256(data).hexdigest())
+    pair.daemon.leave_descriptors(100)
+    assert pair.shown()["left"] in ("bulk", "backlog")
