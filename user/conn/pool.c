@@ -152,6 +152,12 @@ static void became_ready(struct worker *w, struct warm *warm)
 		failed(w, warm);
 		return;
 	}
+	/* What came before it was a source is only looked at when something makes the kernel look.
+	 */
+	if (in_kernel && sockmap_kick(warm->source.fd) != -EAGAIN) {
+		lost(w, warm);
+		return;
+	}
 	TAILQ_REMOVE(&pool->connecting, warm, link);
 	TAILQ_INSERT_TAIL(&pool->ready, warm, link);
 	warm->is_ready = true;
