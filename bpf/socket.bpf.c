@@ -40,6 +40,19 @@ static __always_inline bool wake_warm(__u64 cookie, struct tw_pair *pair)
 	return false;
 }
 
+/*
+ * Does the sink, as a source, keep nothing that was passed? The kernel has one queue for what waits
+ * to be sent on a socket and what was received on it: what is passed would wait behind what is
+ * redirected to it, for as long as the other end does not read.
+ */
+static __always_inline bool is_sink_free(const struct tw_pair *pair)
+{
+	const struct tw_pair *sink = bpf_map_lookup_elem(&tw_pairs, &pair->peer);
+
+	return !sink || sink->state == TW_PAIR_JOINED ||
+	       (sink->state == TW_PAIR_ARMED && sink->passed == sink->consumed);
+}
+
 /* Is the segment to be redirected? */
 static __always_inline bool is_joined(struct __sk_buff *skb, __u64 cookie, struct tw_pair *pair)
 {
@@ -52,7 +65,7 @@ static __always_inline bool is_joined(struct __sk_buff *skb, __u64 cookie, struc
 		pair->state = TW_PAIR_PASSED;
 		return false;
 	case TW_PAIR_ARMED:
-		if (pair->passed != pair->consumed)
+		if (pair->passed != pair->consumed || !is_sink_free(pair))
 			return false;
 		pair->state = TW_PAIR_JOINED;
 		return true;

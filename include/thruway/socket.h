@@ -48,7 +48,7 @@ enum tw_pair_state {
 	TW_PAIR_JOINED, /* redirects */
 	TW_PAIR_HELLO,	/* reads the ClientHello; nothing was passed yet */
 	TW_PAIR_PASSED, /* passes it to the daemon */
-	TW_PAIR_ARMED,	/* passes it while something that was passed has not been read yet */
+	TW_PAIR_ARMED,	/* passes it while something that was passed to either has not been read */
 	TW_PAIR_WARM,	/* expects nothing: a backend's socket that waits for a client */
 	TW_PAIR_DEAD,	/* passes it; not to be used */
 };

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """Pools of warm sockets: how what goes through them ends, and that nothing stays."""
+import os
 import random
 import signal
+import socket
 import threading
 import time
 
@@ -11,6 +13,8 @@ from hosts import ROUTER4, eventually
 from pairs import NAME
 from pools import n_warm, path, pooled, warm
 from stream import MIB
+
+BIG = os.urandom(300000)
 
 
 def test_the_backends_reset_and_the_clients_reset_are_passed_on(hosts, run, listener):
@@ -180,6 +184,85 @@ def test_bytes_that_the_relay_sends_while_a_connection_is_joined_do_not_bring_it
             time.sleep(0.004)  # slowly: an end that comes too early overtakes what waits in the kernel
         assert got == tail, f"{len(got)} of {len(tail)} bytes before FIN"
     backend.close()
+
+
+@pytest.mark.usefixtures("small_buffers")
+def test_what_was_passed_to_the_daemon_does_not_wait_behind_what_the_kernel_redirects_to_its_sender(
+        hosts, run, listener):
+    """Neither end reads at first; the client, which has sent more than the daemon has read, never does."""
+    daemon = run([pooled(NAME, listener, pool=1)], workers=1)
+    backend, data, body = listener.accept(), hello(NAME), random.Random(1).randbytes(MIB)
+    eventually(lambda: n_warm(daemon))
+    client = hosts.client.connect(ROUTER4)
+    client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
+    client.send(data[:5])
+    assert client.is_quiet(0.01)
+    client.send(data[5:])  # in two pieces, joining the two is left to the daemon
+    assert backend.read(len(data)) == data
+    daemon.process.signal(signal.SIGSTOP)
+    try:
+        assert client.is_quiet(0.1)
+        # This wakes it first: it joins them before it looks at what the client has sent.
+        backend.send(b"answer")
+        eventually(lambda: backend.unsent() == 0)
+        threading.Thread(target=lambda: client.send(body).fin(), daemon=True).start()
+        eventually(lambda: any(value["passed"] > len(data) + 50000 for _, value in daemon.dump("tw_pairs")))
+    finally:
+        daemon.process.signal(signal.SIGCONT)
+    down = threading.Thread(target=backend.send, args=(bytes(2 * MIB),), daemon=True)
+    down.start()
+
+
+    def moved():
+        return client.unsent(), backend.unsent(), daemon.connections()[0]["bytes_to_client"]
+
+    before = []
+
+    def is_still():
+        before.append(moved())
+        time.sleep(0.3)
+        return before[-1] == moved() and before[-1][-1] > 100000
+
+    eventually(is_still)
+    assert backend.read_eof() == body
+    threading.Thread(target=client.ending, daemon=True).start()
+    down.join()
+    backend.close()
+    daemon.settle(active=0)
+
+
+@pytest.mark.parametrize("miss", [False, True], ids=["hit", "miss"])
+def test_a_connection_that_the_daemon_joins_later_gets_into_the_kernel_both_ways(hosts, run, listener, miss):
+    daemon = run([pooled(NAME, listener, pool=1)], workers=1)
+    backend, data = listener.accept(), hello(NAME)
+    eventually(lambda: n_warm(daemon))
+    if miss:
+        daemon.process.signal(signal.SIGSTOP)
+    with hosts.client.connect(ROUTER4) as client:
+        client.send(data[:5])
+        assert client.is_quiet(0.01)
+        client.send(data[5:])
+        if miss:
+            backend.rst()
+            daemon.process.signal(signal.SIGCONT)
+            backend = listener.accept()
+        assert backend.read(len(data)) == data
+
+        def is_in_kernel():
+            for one, other in ((client, backend), (backend, client)):
+                one.send(b"ping")
+                assert other.read(4) == b"ping"
+            return sum(value["redirected"] > 0 for _, value in daemon.dump("tw_pairs")) == 2
+
+        eventually(is_in_kernel)
+        client.send(BIG)
+        assert backend.read(len(BIG)) == BIG
+        backend.send(BIG).fin()
+        assert client.read_eof() == BIG
+        client.fin()
+        assert backend.ending() == ("fin", b"")
+    assert path(daemon)["pool_misses"] == miss
+    daemon.settle(active=0)
 
 
 def test_a_killed_daemons_warm_sockets_end_and_the_next_one_fills_its_pool(hosts, run, quiet):

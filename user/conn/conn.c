@@ -426,6 +426,8 @@ static bool pump(struct worker *w, struct conn *c, size_t side, uint64_t moved[2
 		return false;
 	has_more = flow_pump(&w->tools, &c->flow[side], &c->side[side], &c->side[!side]);
 	moved[side] += c->flow[side].bytes - before;
+	if (c->redirect && c->flow[side].bytes != before)
+		redirect_note_read(w, c, side);
 	if (c->redirect && c->side[side].eof)
 		redirect_confirm_end(w, c, side);
 	return has_more;

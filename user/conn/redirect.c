@@ -295,6 +295,12 @@ static int add_sink(struct worker *w, struct conn *c, size_t side)
 	return err == -EEXIST ? 0 : err;
 }
 
+/* Is what comes from @side passed to us? */
+static bool is_passed(const struct redirect *r, size_t side)
+{
+	return r->phase[side] == REDIRECT_PASSED || r->phase[side] == REDIRECT_ARMED;
+}
+
 static int add_source(struct worker *w, struct conn *c, size_t side)
 {
 	const struct sockmap *sm = w->redirect.sockmap;
@@ -311,12 +317,19 @@ static int add_source(struct worker *w, struct conn *c, size_t side)
 
 	if (r->phase[side] == REDIRECT_PASSED)
 		return arm(w, c, side);
+	/* Nothing may be redirected to a socket that holds what was passed: see is_sink_free(). */
+	if (is_passed(r, !side)) {
+		pair.state = TW_PAIR_ARMED;
+		pair.passed = pair.consumed = r->consumed[side] = c->flow[side].bytes;
+	}
 	err = sockmap_set_pair(sm, r->source[side].cookie, &pair);
 	if (!err)
 		err = sockmap_add_source(sm, r->source[side].cookie, c->side[side].source.fd);
-	if (!err)
-		r->phase[side] = REDIRECT_KERNEL;
-	return err;
+	if (err)
+		return err;
+	r->phase[side] = pair.state == TW_PAIR_ARMED ? REDIRECT_ARMED : REDIRECT_KERNEL;
+	c->side[side].in_map = true;
+	return 0;
 }
 
 /* From here on events only tell of ends; what came before is the verdict program's to look at. */
@@ -541,16 +554,38 @@ static void rearm(struct worker *w, struct conn *c, size_t side)
 		settle_in(w, c, side);
 }
 
+void redirect_note_read(struct worker *w, struct conn *c, size_t side)
+{
+	if (c->redirect->phase[side] != REDIRECT_ARMED)
+		return;
+	rearm(w, c, side);
+	if (c->redirect->phase[side] == REDIRECT_KERNEL)
+		conn_make_ready(w, c);
+}
+
+/* Receiving says that there is no more, and what was passed may wait in the kernel still. */
+static bool has_unread(const struct worker *w, const struct conn *c, size_t side)
+{
+	struct tw_pair pair;
+
+	return !sockmap_get_pair(w->redirect.sockmap, c->redirect->source[side].cookie, &pair) &&
+	       pair.passed != c->flow[side].bytes + c->flow[side].pending;
+}
+
 void redirect_confirm_end(struct worker *w, struct conn *c, size_t side)
 {
 	struct redirect *r = c->redirect;
 	struct side *s = &c->side[side];
 
-	if (r->phase[side] != REDIRECT_ARMED)
+	if (!is_passed(r, side))
 		return;
-	rearm(w, c, side);
-	if (r->phase[side] != REDIRECT_KERNEL)
+	if (r->phase[side] == REDIRECT_ARMED)
+		rearm(w, c, side);
+	if (r->phase[side] != REDIRECT_KERNEL) {
+		if (!s->error && has_unread(w, c, side))
+			s->eof = false;
 		return;
+	}
 	s->eof = false;
 	s->rdhup = true;
 	redirect_step(w, c);

@@ -113,7 +113,12 @@ void redirect_eject(struct worker *worker, struct conn *conn, enum tw_ejection w
 /* The connection has ended and its sockets are closed. Accepts one that never was joined. */
 void redirect_end(struct worker *worker, struct conn *conn);
 
-/* We have read the end of what @side sends: unless the kernel redirected bytes before it. */
+/* We have read what @side sent: what comes now may be the kernel's. */
+void redirect_note_read(struct worker *worker, struct conn *conn, size_t side);
+/*
+ * We have read the end of what @side sends: unless the kernel redirected bytes before it, or still
+ * holds some that were passed to us.
+ */
 void redirect_confirm_end(struct worker *worker, struct conn *conn, size_t side);
 
 /* Are the bytes from @side the relay's to move? Also where @conn was never joined. */
