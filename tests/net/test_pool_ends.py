@@ -289,3 +289,20 @@ def test_idle_warm_sockets_are_replaced_before_their_backend_ends_them(run, quie
     first = set(backend.socks)
     eventually(lambda: not first & backend.socks and n_warm(daemon) == 4, seconds=40, what="four new ones")
     assert len(daemon.dump("tw_pairs")) == 4 and path(daemon)["pool_dead"] == 0
+
+
+def test_an_end_does_not_overtake_bytes_that_found_no_room_in_their_socket(hosts, run, quiet):
+    """The kernel says that a stream has ended while some of it is on its way to where the daemon can read it."""
+    backend = quiet(2, "one")
+    daemon = run([pooled(NAME, backend)], workers=1)
+    warm(daemon, backend, 4)
+    data, body = hello(NAME), random.Random(3).randbytes(300000)
+    for _ in range(80):
+        with hosts.client.connect(ROUTER4) as client:
+            client.send(data[:100])
+            assert client.is_quiet(0.005)
+            client.send(data[100:])  # in two pieces, joining the two is left to the daemon
+            assert client.read(3 + len(data)) == b"one" + data
+            client.send(body).fin()
+            how, got = client.ending()
+            assert (how, len(got)) == ("fin", len(body)) and got == body
