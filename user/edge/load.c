@@ -122,37 +122,38 @@ int load_commit(struct router *router, struct config *config, enum load_mode mod
 				 problems, why);
 }
 
+/* @texts, read as a whole. */
+static int load_texts(struct router *router, const struct config_text *texts, size_t n,
+		      enum load_mode mode, bool dry_run, struct tables_changes *changes,
+		      struct config_problems *problems, char **ret_why)
+{
+	struct config *config = NULL;
+	int err = config_parse_texts(texts, n, &config, problems);
+
+	err = keep_good_rest(check_loops(config, err, problems), config);
+	return err ? err : load_commit(router, config, mode, dry_run, changes, problems, ret_why);
+}
+
 int load_again(struct router *router, const char *path, struct config_problems *problems,
 	       char **ret_why)
 {
 	struct config_text *texts = NULL;
-	struct config_problems ignored;
-	struct config *config = NULL;
-	bool is_made = false;
 	size_t n = 0;
-	int err;
+	int err = config_read(path, &texts, &n, problems);
 
 	*ret_why = NULL;
-	config_problems_init(&ignored);
-	/* What cannot be read is said below. */
-	if (!config_read(path, &texts, &n, &ignored)) {
-		is_made = change(router, texts, n, NULL, problems);
-		config_texts_free(texts, n);
-	}
-	config_problems_fini(&ignored);
-	if (is_made)
-		return 0;
-	err = load_file(path, &config, problems);
-	return err ? err
-		   : load_commit(router, config, LOAD_ALL_OR_NOTHING, false, NULL, problems,
+	/* Some file cannot be read: what else is wrong is to be said as well. */
+	if (err == -EINVAL || (!err && !change(router, texts, n, NULL, problems)))
+		err = load_texts(router, texts, n, LOAD_ALL_OR_NOTHING, false, NULL, problems,
 				 ret_why);
+	config_texts_free(texts, n);
+	return err;
 }
 
 int load_request(struct router *router, const json_t *files, enum load_mode mode, bool dry_run,
 		 struct tables_changes *changes, struct config_problems *problems, char **ret_why)
 {
 	_cleanup_free_ struct config_text *texts = NULL;
-	struct config *config = NULL;
 	size_t n;
 	int err = read_request(files, &texts, &n, problems);
 
@@ -161,7 +162,5 @@ int load_request(struct router *router, const json_t *files, enum load_mode mode
 		return err;
 	if (!dry_run && change(router, texts, n, changes, problems))
 		return 0;
-	err = config_parse_texts(texts, n, &config, problems);
-	err = keep_good_rest(check_loops(config, err, problems), config);
-	return err ? err : load_commit(router, config, mode, dry_run, changes, problems, ret_why);
+	return load_texts(router, texts, n, mode, dry_run, changes, problems, ret_why);
 }
