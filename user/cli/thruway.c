@@ -64,7 +64,7 @@ static const struct cli_use route_del_uses[] = {
 static const struct cli_use route_explain_uses[] = {
 	{ OPT_PORT, "PORT",       "the port that the client dials (default: every listener's)", WORDS_NONE },
 	{ OPT_ALPN, "A[,A...]",   "protocols that the client offers, in its order (default: none)", WORDS_NONE },
-	{ OPT_SRC,  "IP",         "the client's address (default: ::)", WORDS_NONE },
+	{ OPT_SRC,  "IP",         "the client's address (default: 192.0.2.1)", WORDS_NONE },
 	{ OPT_NONE, NULL,         NULL, WORDS_NONE },
 };
 
@@ -112,10 +112,11 @@ static const struct cli_use stats_uses[] = {
 };
 
 const struct cli_command cli_commands[] = {
-	{ "route", "add", "NAME BACKEND[,weight=N]...", 1, 1025, WORDS_NONE, WORDS_BACKEND,
+	{ "route", "add", "NAME BACKEND[,weight=N][,pool=N]...", 1, 1025, WORDS_NONE, WORDS_BACKEND,
 	  "send connections for a server name to backends",
 	  "NAME is a host name, \"*.example.com\" (one or more labels more) or \"*\" (all others).\n"
-	  "BACKEND is ADDRESS:PORT, [IPV6]:PORT or unix:/PATH; weight=0 takes no connections.\n"
+	  "BACKEND is ADDRESS:PORT, [IPV6]:PORT or unix:/PATH; weight=0 takes no connections,\n"
+	  "pool=N keeps N of them open.\n"
 	  "Adding NAME again replaces what the command line said about it before. Such routes last\n"
 	  "across a reload, an apply and a restart of the daemon, until \"route del\" or \"down\".\n"
 	  "A name that the configuration file routes is the file's: change it there.",

@@ -171,8 +171,8 @@ bool config_route_loops(const struct config *config, const struct config_route *
 			const uint8_t (*addrs)[16], size_t n, struct config_problems *problems);
 
 /*
- * Parse "ADDRESS:PORT[,weight=N]" (or unix:/path, [v6]:port) as on the command line. On error
- * -EINVAL and *@ret_why says what is expected (to be freed by the caller).
+ * Parse "ADDRESS:PORT[,weight=N][,pool=N]" (or unix:/path, [v6]:port) as on the command line. On
+ * error -EINVAL and *@ret_why says what is expected (to be freed by the caller).
  */
 int config_parse_backend(const char *text, struct config_backend *ret_backend, char **ret_why);
 /* Normalise a configured hostname (exact, "*.x" or "*") into @dst; *@ret_why as above. */

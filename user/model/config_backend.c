@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Backends: from the command line's "ADDRESS:PORT,weight=N" and from YAML. */
+/* Backends: from the command line's "ADDRESS:PORT,weight=N,pool=N" and from YAML. */
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
