@@ -43,12 +43,16 @@
  *           "refused", "paths": {"packet": {"connections", "active", "bytes_to_backend",
  *           "bytes_to_client"}, "socket": {..}, "relay": {..}}}
  * CONN      {"id" (hex string), "client", "local", "listener", "sni", "alpn": [S], "route",
- *           "backend", "path", "state", "bytes_to_backend", "bytes_to_client", "age_ms", "idle_ms",
+ *           "backend", "path", "direct": bool (its programs send past the router), "pooled": bool
+ *           (its backend's socket came out of a pool), "left": S|null (why it left the socket path:
+ *           TW_EJECTIONS), "state", "bytes_to_backend", "bytes_to_client", "age_ms", "idle_ms",
  *           "tries"}
  * STATS     {"listeners": [{"name", "accepted", "waiting", "refused": {..}}], "totals":
  *           {"accepted", "waiting", "connections", "active", "bytes_to_backend", "bytes_to_client",
  *           "connect_failures", "refused", "refusals": {reason: N}}, "routes": [{"name", "owner",
- *           ...COUNTS}], "backends": [{"address", ...COUNTS}]}
+ *           ...COUNTS}], "backends": [{"address", ...COUNTS}], "socket_path": SOCKET}
+ * SOCKET    {"joined", "fallbacks", "dropped", "backlog_bytes", "pool_hits", "pool_misses",
+ *           "pool_dead", "ejected": {why: N}}: struct tw_socket (include/thruway/socket.h)
  * DAEMON    {"version", "pid", "instance", "uptime_s", "config", "workers", "connections", "pipes",
  *           "bytes", "paths": [S], "max_connections"}
  * OBJECT    a GatewayClass, Gateway or TLSRoute as Kubernetes shows it: {"apiVersion", "kind",
