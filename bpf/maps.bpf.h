@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Every map of the route table. All but tw_scratch are pinned in /sys/fs/bpf/INSTANCE/ under the
- * names below and outlive the daemon; thruwayd adopts them when it starts.
+ * Every map: first the route table, then the socket path, then local: direct. Those with "pinning"
+ * are in /sys/fs/bpf/INSTANCE/ under the names below and outlive the daemon; thruwayd adopts them
+ * when it starts. The others end with it.
  *
+ * Of the route table:
  * Who writes: only the daemon's main thread (user/kernel/sync.c), one element at a time; before
  * each write it moves tw_state.generation, so that a look-up knows when it has seen half of a
  * change (bpf/decide.bpf.h). Counters alone are added to by everyone, atomically.
  * Who reads: the programs here; anybody by bpftool.
  * When full: the daemon refuses what does not fit and says so; nothing is evicted.
+ *
+ * Of the other two, each map says it for itself.
  *
  * Hash maps do not preallocate: memory follows the number of entries. The kernel hands the memory
  * of a removed element to the next one at once, while a reader may still hold its pointer.
@@ -173,8 +177,9 @@ struct {
 } tw_leaving SEC(".maps") __weak;
 
 /*
- * Socket cookie -> what its segments are redirected to. Made and removed by the worker that has the
- * connection; what an earlier daemon left is removed when one starts.
+ * Socket cookie -> what its segments are redirected to. Made by the worker that has the connection,
+ * or by tw_sockops before it is accepted; removed by the worker. What an earlier daemon left is
+ * removed when one starts.
  */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
