@@ -3,9 +3,9 @@
 """Churn for a long time, and then nothing may be left: `make soak` (SECONDS=3600).
 
 Short connections, round trips and bulk run side by side through one daemon, with a pool and without, over the
-socket path; meanwhile the configuration is loaded again and connections are killed. Each round the daemon's memory,
-files and entries in the maps are printed, when nothing is open. It fails if a byte was wrong, a counter does not
-add up, or something has grown from the second round to the last.
+socket path; meanwhile the configuration is loaded again. Each round the daemon's memory, files and entries in the
+maps are printed, when nothing is open. It fails if a byte was wrong, a counter does not add up, or something has
+grown from the second round to the last.
 """
 import argparse
 import json
@@ -67,7 +67,7 @@ class Soak:
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
     def churn(self, number):
-        """All loads at once; pools come and go. Connections that idle beside them are killed."""
+        """All loads at once; pools come and go."""
         clients = [self.load(words, ROUND_SECONDS) for words in LOADS]
         deadline = time.monotonic() + ROUND_SECONDS
         turn = 0

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * One connection on the relay path, from accept to its end.
+ * One connection, from accept to its end. Its bytes are moved by the relay (flow.h), or for a time
+ * by the kernel (redirect.h, direct.h).
  *
  *   HELLO ----> CONNECTING ----> OPEN ----> (end)      both FINs passed, a timeout, kill
  *     |           |   ^ next       |
@@ -9,6 +10,8 @@
  *     v           v                           v
  *   REFUSING <----+                         (end)
  *     an alert is on its way; then (end)
+ *
+ * A hello that the verdict program has joined with a warm socket leads from HELLO to OPEN at once.
  *
  * What ends before OPEN is refused, whoever ended it: each connection that was accepted is waiting,
  * or was joined to a backend, or was refused.

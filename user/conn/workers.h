@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The relay path's worker threads. Each has its own SO_REUSEPORT listeners, epoll, timers and
- * pipes, and shares nothing with the others but the counters in the pinned maps. The functions
+ * The worker threads. Each has its own SO_REUSEPORT listeners, epoll, timers and pipes, and shares
+ * nothing with the others but what is in the maps: counters and the socket path's. The functions
  * here are the main thread's; they talk to the workers through a queue and an eventfd each.
  */
 #ifndef THRUWAY_WORKERS_H
