@@ -212,8 +212,12 @@ static int add_config_route(struct builder *b, const struct config_route *config
 	    names_claim(b, &route, config, alpns, &n_claimed))
 		return -ENOMEM;
 	if (!n_claimed && n_reports == b->n_reports && b->table->n_listeners)
-		config_problem_add(b->problems, &route.pos, true,
-				   "route %s: no listener has any of its hostnames", route.name);
+		config_problem_add(
+			b->problems, &route.pos, true,
+			config->yields_names
+				? "route %s: other routes or listeners have its hostnames"
+				: "route %s: no listener has any of its hostnames",
+			route.name);
 	if (!n_claimed && route.owner == TW_OWNER_FILE)
 		return 0;
 	return add_route(b, &route, config->backends, config->n_backends);
