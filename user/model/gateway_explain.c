@@ -90,14 +90,9 @@ static const struct config_listener *find_made(const struct explaining *e, const
 	return NULL;
 }
 
-static bool is_same_text(const char *a, const char *b)
-{
-	return a && b ? !strcmp(a, b) : a == b;
-}
-
 static bool is_same_place(const struct config_pos *a, const struct config_pos *b)
 {
-	return a->line == b->line && a->column == b->column && is_same_text(a->file, b->file);
+	return a->line == b->line && a->column == b->column && gw_same_text(a->file, b->file);
 }
 
 /* The Gateway's listener that @made was made of: within one Gateway, port and name tell it. */
@@ -112,17 +107,12 @@ static void find_listener(struct explaining *e, const struct config_listener *ma
 			const struct gw_listener *l = &o->listeners[k];
 
 			if (!l->is_accepted || l->port != ntohs(made->port) ||
-			    !is_same_text(l->hostname, made->hostname))
+			    !gw_same_text(l->hostname, made->hostname))
 				continue;
 			e->gateway = o;
 			e->listener = l;
 		}
 	}
-}
-
-static bool is_terminated(const struct gw_listener *l)
-{
-	return l->protocol == GW_HTTPS || (l->protocol == GW_TLS && !l->is_passthrough);
 }
 
 static json_t *explain_listener(const struct explaining *e)
@@ -144,7 +134,7 @@ static json_t *explain_listener(const struct explaining *e)
 	return json_pack("{s:s, s:s, s:s, s:o, s:b, s:o}", "namespace", e->gateway->ns, "gateway",
 			 e->gateway->name, "name", e->listener->name, "hostname",
 			 text_or_null(e->listener->hostname), "terminated",
-			 is_terminated(e->listener), "text", text);
+			 gw_is_terminated(e->listener), "text", text);
 }
 
 /* --- which route has the name ---------------------------------------------------------------- */

@@ -24,8 +24,6 @@ struct gw_resolving {
 void gw_resolve_gateways(struct gw_resolving *r);
 /* Connections to it are accepted. */
 bool gw_is_served(const struct gw_object *gateway, const struct gw_listener *l);
-/* HTTPS and Terminate: somebody else's to serve, if there is somebody. */
-bool gw_is_terminated(const struct gw_listener *l);
 bool gw_is_route_kind(const struct gw_kind_ref *kind);
 
 /* --- addresses and conflicts: gateway_conflicts.c -------------------------------------------- */
