@@ -151,7 +151,8 @@ static void path_stats(const struct worker *w, const struct conn *c,
 		ret_stats[i] = c->path == TW_PATH_SOCKET ? &of[i]->socket : &of[i]->relay;
 }
 
-void conn_count_active(struct worker *w, struct conn *c, int n)
+/* Count it in or out (-1) as active on its path. */
+static void count_active(struct worker *w, struct conn *c, int n)
 {
 	struct tw_path_stats *stats[2];
 
@@ -164,14 +165,14 @@ void conn_count_active(struct worker *w, struct conn *c, int n)
 void conn_set_path(struct worker *w, struct conn *c, enum tw_path path)
 {
 	if (c->is_active)
-		conn_count_active(w, c, -1);
+		count_active(w, c, -1);
 	c->path = path;
-	conn_count_active(w, c, 1);
+	count_active(w, c, 1);
 }
 
 void conn_take_backend(struct worker *w, struct conn *c)
 {
-	conn_count_active(w, c, 1);
+	count_active(w, c, 1);
 }
 
 void conn_drop_backend(struct worker *w, struct conn *c)
@@ -179,7 +180,7 @@ void conn_drop_backend(struct worker *w, struct conn *c)
 	close_side(&c->side[BACKEND], true);
 	redirect_drop_backend(w, c);
 	if (c->is_active)
-		conn_count_active(w, c, -1);
+		count_active(w, c, -1);
 }
 
 void conn_stop_waiting(struct worker *w, struct conn *c)
@@ -201,7 +202,7 @@ void conn_end(struct worker *w, struct conn *c, enum tw_reason reason, bool with
 		conn_describe(w, c, &record);
 	conn_stop_waiting(w, c);
 	if (c->is_active)
-		conn_count_active(w, c, -1);
+		count_active(w, c, -1);
 	close_side(&c->side[CLIENT], with_rst);
 	close_side(&c->side[BACKEND], with_rst);
 	redirect_end(w, c);

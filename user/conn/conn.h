@@ -56,7 +56,7 @@ struct conn {
 	LIST_ENTRY(conn) link;
 	TAILQ_ENTRY(conn) queue;     /* ready or dead */
 	struct tw_pair_ends *direct; /* NULL = no short way between the programs */
-	struct redirect *redirect;   /* NULL = not joined in the kernel */
+	struct redirect *redirect;   /* NULL = no source of the socket path */
 	struct conn_hello *hello;    /* NULL = not read yet, or without name and ALPN */
 	uint64_t id;
 	uint64_t accepted_ms;
@@ -131,8 +131,6 @@ void conn_set_linger(struct side *side, bool with_rst);
 void conn_make_ready(struct worker *worker, struct conn *conn);
 /* It goes on by another path, and is counted there. */
 void conn_set_path(struct worker *worker, struct conn *conn, enum tw_path path);
-/* Count it in or out (-1) as active on its path. */
-void conn_count_active(struct worker *worker, struct conn *conn, int n);
 /* The bytes so far have been counted; close what is open and let go of the connection. */
 void conn_end(struct worker *worker, struct conn *conn, enum tw_reason reason, bool with_rst);
 /*

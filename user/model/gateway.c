@@ -234,11 +234,6 @@ int gateway_keep(struct gateway *gw, const struct gateway_batch *batch,
 	return err;
 }
 
-bool gateway_has_replaced(const struct gateway *gw)
-{
-	return gw->has_replaced;
-}
-
 /* --- reading --------------------------------------------------------------------------------- */
 
 /* The items of a List, one by one: a bad one leaves the others as they are. */

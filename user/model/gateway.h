@@ -51,8 +51,6 @@ void gateway_batch_fini(struct gateway_batch *batch);
  */
 int gateway_keep(struct gateway *gateway, const struct gateway_batch *batch,
 		 struct config_problems *problems);
-/* Some object stood twice. */
-bool gateway_has_replaced(const struct gateway *gateway);
 /*
  * Where the endpoints of a Service are, for objects that come without EndpointSlices: each of
  * @addresses an IP, or IP:port where that is not the target port (checked by the caller). 0 or

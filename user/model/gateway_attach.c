@@ -117,8 +117,8 @@ static enum step attach_to_gateway(const struct gateway *gw, const struct gw_obj
 }
 
 /* NULL = it is none of ours. */
-struct gw_object *gw_parent_of(const struct gateway *gw, const struct gw_object *route,
-			       const struct gw_parent *p)
+static struct gw_object *parent_of(const struct gateway *gw, const struct gw_object *route,
+				   const struct gw_parent *p)
 {
 	struct gw_object *gateway = NULL;
 
@@ -138,7 +138,7 @@ int gw_attach(const struct gateway *gw, const struct gw_object *route, struct gw
 		"no hostname of the route is one of a listener that is meant",
 		"the route is attached",
 	};
-	const struct gw_object *gateway = gw_parent_of(gw, route, p);
+	const struct gw_object *gateway = parent_of(gw, route, p);
 	enum step step;
 	int err = 0;
 
@@ -159,7 +159,7 @@ void gw_count_route(const struct gateway *gw, const struct gw_object *route, int
 {
 	for (size_t i = 0; i < route->n_parents; i++) {
 		const struct gw_parent *p = &route->parents[i];
-		struct gw_object *gateway = gw_parent_of(gw, route, p);
+		struct gw_object *gateway = parent_of(gw, route, p);
 
 		for (size_t k = 0; gateway && k < gateway->n_listeners; k++)
 			gateway->listeners[k].attached += p->attached >> k & 1 ? (uint32_t)n : 0;

@@ -68,9 +68,6 @@ void gw_forget(struct gw_object *o);
 /* gateway_attach.c: 0 or -ENOMEM. */
 int gw_attach(const struct gateway *gw, const struct gw_object *route, struct gw_parent *p,
 	      struct config_route *made);
-/* NULL = it is none of ours. */
-struct gw_object *gw_parent_of(const struct gateway *gw, const struct gw_object *route,
-			       const struct gw_parent *p);
 /* @n routes more, 1 or -1, are attached to the listeners of its parents. */
 void gw_count_route(const struct gateway *gw, const struct gw_object *route, int n);
 
