@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * A change of a few Kubernetes objects gives what reading everything anew would give: after each of
- * many random changes, made and sometimes unmade, the configuration and all statuses are compared
- * with those of a fresh one.
+ * A change of a few Kubernetes objects gives what reading everything anew would
+ * give: after each of many random changes, made and sometimes unmade, the
+ * configuration and all statuses are compared with those of a fresh one.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,7 +23,9 @@
 #define DOCUMENTS 40 /* of a file */
 #define ROUNDS	  600
 
-/* --- texts ------------------------------------------------------------------------------------ */
+/* --- texts
+ * ------------------------------------------------------------------------------------
+ */
 
 /* What one document says; all of it drawn at random. */
 struct part {
@@ -103,10 +105,10 @@ static char *write_text(unsigned int file)
 			write_part(out, &parts[file][i]);
 	/* One that moves with what stands before it. */
 	if (file == 1)
-		fprintf(out,
-			"---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
-			"metadata: {name: gw}\nspec:\n  gatewayClassName: any\n  listeners:\n"
-			"  - {name: tls, port: 443, protocol: TLS, tls: {mode: Passthrough}}\n");
+		fprintf(out, "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
+			     "metadata: {name: gw}\nspec:\n  gatewayClassName: any\n  listeners:\n"
+			     "  - {name: tls, port: 443, protocol: TLS, tls: {mode: "
+			     "Passthrough}}\n");
 	fclose(out);
 	return text;
 }
@@ -128,26 +130,15 @@ static void free_texts(struct config_text texts[FILES])
 		free(texts[i].text);
 }
 
-/* --- what came out ---------------------------------------------------------------------------- */
+/* --- what came out
+ * ----------------------------------------------------------------------------
+ */
 
-static int compare_texts(const void *a, const void *b)
-{
-	return strcmp(a, b);
-}
-
-/* In the order of the slices, which may be any. */
 static void print_backends(FILE *out, const struct config_route *route)
 {
-	char texts[32][160];
-	size_t n = route->n_backends;
-
-	assert_in_range(n, 1, 32);
-	for (size_t i = 0; i < n; i++)
-		snprintf(texts[i], sizeof(texts[i]), " %s*%u%s", route->backends[i].backend.text,
-			 route->backends[i].weight, route->backends[i].is_invalid ? "!" : "");
-	qsort(texts, n, sizeof(*texts), compare_texts);
-	for (size_t i = 0; i < n; i++)
-		fputs(texts[i], out);
+	for (size_t i = 0; i < route->n_backends; i++)
+		fprintf(out, " %s*%u%s", route->backends[i].backend.text, route->backends[i].weight,
+			route->backends[i].is_invalid ? "!" : "");
 	fputc('\n', out);
 }
 
@@ -193,7 +184,9 @@ static struct config *read_all(const struct config_text texts[FILES])
 	return config;
 }
 
-/* --- tests ------------------------------------------------------------------------------------ */
+/* --- tests
+ * ------------------------------------------------------------------------------------
+ */
 
 static void change_something(void)
 {

@@ -42,18 +42,51 @@ static uint32_t slice_port(const struct gw_object *slice, const struct gw_port *
 	return 0;
 }
 
-/* Those that are ready; where none is, those that are on their way out and still serve. */
-static int collect(const struct gateway *gw, const struct gw_object *service,
-		   const struct gw_port *port, bool is_fallback, struct gw_endpoints *list,
-		   bool *ret_has_slices)
+/* --- slices ---------------------------------------------------------------------------------- */
+
+/* The EndpointSlices of a Service. */
+struct slices {
+	const struct gw_object **items;
+	size_t n;
+};
+
+static int compare_slices(const void *left, const void *right)
 {
-	uint32_t at = INDEX_START, number;
-	const struct gw_object *s;
+	const struct gw_object *a = *(const struct gw_object *const *)left;
+	const struct gw_object *b = *(const struct gw_object *const *)right;
+
+	return strcmp(a->name, b->name);
+}
+
+/* By name: the store has them in an order that changes with what came and went before. */
+static int list_slices(const struct gateway *gw, const struct gw_object *service,
+		       struct slices *slices)
+{
+	uint32_t at = INDEX_START;
+	const struct gw_object *s, **grown;
+
+	while ((s = gw_next_slice(gw, service->ns, service->name, &at))) {
+		grown = reallocarray(slices->items, slices->n + 1, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		slices->items = grown;
+		grown[slices->n++] = s;
+	}
+	if (slices->n)
+		qsort(slices->items, slices->n, sizeof(*slices->items), compare_slices);
+	return 0;
+}
+
+/* Those that are ready; where none is, those that are on their way out and still serve. */
+static int collect(const struct slices *slices, const struct gw_port *port, bool is_fallback,
+		   struct gw_endpoints *list)
+{
 	int err = 0;
 
-	while (!err && (s = gw_next_slice(gw, service->ns, service->name, &at))) {
-		*ret_has_slices = true;
-		number = slice_port(s, port);
+	for (size_t i = 0; i < slices->n && !err; i++) {
+		const struct gw_object *s = slices->items[i];
+		uint32_t number = slice_port(s, port);
+
 		for (size_t k = 0; number && k < s->n_endpoints && !err; k++) {
 			const struct gw_endpoint *e = &s->endpoints[k];
 
@@ -63,6 +96,8 @@ static int collect(const struct gateway *gw, const struct gw_object *service,
 	}
 	return err;
 }
+
+/* --- all of a Service ------------------------------------------------------------------------ */
 
 static int add_hints(const struct gateway *gw, const struct gw_object *service,
 		     const struct gw_port *port, struct gw_endpoints *list)
@@ -92,15 +127,18 @@ static int add_hints(const struct gateway *gw, const struct gw_object *service,
 int gw_endpoints_of(const struct gateway *gw, const struct gw_object *service,
 		    const struct gw_port *port, struct gw_endpoints *list)
 {
-	bool has_slices = false;
-	int err = collect(gw, service, port, false, list, &has_slices);
+	struct slices slices = {};
+	int err = list_slices(gw, service, &slices);
 
+	if (!err)
+		err = collect(&slices, port, false, list);
 	if (!err && !list->n)
-		err = collect(gw, service, port, true, list, &has_slices);
-	if (!err && !has_slices)
+		err = collect(&slices, port, true, list);
+	if (!err && !slices.n)
 		err = add_hints(gw, service, port, list);
-	if (!err && !has_slices && !list->n && *service->cluster_ip &&
+	if (!err && !slices.n && !list->n && *service->cluster_ip &&
 	    strcmp(service->cluster_ip, "None") != 0)
 		err = add_endpoint(list, service->cluster_ip, port->port);
+	free(slices.items);
 	return err;
 }
