@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * A change of a few Kubernetes objects gives what reading everything anew would
- * give: after each of many random changes, made and sometimes unmade, the
- * configuration and all statuses are compared with those of a fresh one.
+ * A change of a few Kubernetes objects gives what reading everything anew would give: after each of
+ * many random changes, made and sometimes unmade, the configuration and all statuses are compared
+ * with those of a fresh one.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,9 +23,7 @@
 #define DOCUMENTS 40 /* of a file */
 #define ROUNDS	  600
 
-/* --- texts
- * ------------------------------------------------------------------------------------
- */
+/* --- texts ------------------------------------------------------------------------------------ */
 
 /* What one document says; all of it drawn at random. */
 struct part {
@@ -105,10 +103,10 @@ static char *write_text(unsigned int file)
 			write_part(out, &parts[file][i]);
 	/* One that moves with what stands before it. */
 	if (file == 1)
-		fprintf(out, "---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
-			     "metadata: {name: gw}\nspec:\n  gatewayClassName: any\n  listeners:\n"
-			     "  - {name: tls, port: 443, protocol: TLS, tls: {mode: "
-			     "Passthrough}}\n");
+		fprintf(out,
+			"---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
+			"metadata: {name: gw}\nspec:\n  gatewayClassName: any\n  listeners:\n"
+			"  - {name: tls, port: 443, protocol: TLS, tls: {mode: Passthrough}}\n");
 	fclose(out);
 	return text;
 }
@@ -130,9 +128,7 @@ static void free_texts(struct config_text texts[FILES])
 		free(texts[i].text);
 }
 
-/* --- what came out
- * ----------------------------------------------------------------------------
- */
+/* --- what came out ---------------------------------------------------------------------------- */
 
 static void print_backends(FILE *out, const struct config_route *route)
 {
@@ -184,9 +180,7 @@ static struct config *read_all(const struct config_text texts[FILES])
 	return config;
 }
 
-/* --- tests
- * ------------------------------------------------------------------------------------
- */
+/* --- tests ------------------------------------------------------------------------------------ */
 
 static void change_something(void)
 {
@@ -250,10 +244,51 @@ static void a_change_gives_what_reading_anew_gives(void **state)
 	config_free(live);
 }
 
+static struct config *read_one(const char *text, struct config_text *ret)
+{
+	struct config_problems problems;
+	struct config *config;
+
+	*ret = (struct config_text){.file = "a.yaml", .text = (char *)text, .len = strlen(text)};
+	config_problems_init(&problems);
+	assert_int_equal(config_parse_texts(ret, 1, &config, &problems), 0);
+	config_problems_fini(&problems);
+	return config;
+}
+
+#define SIX_LINES(kind, name, rest)                                                                \
+	"---\napiVersion: " kind "\nmetadata: {name: " name "}\nspec:\n" rest
+#define SERVICE(name) SIX_LINES("v1\nkind: Service", name, "  ports: [{port: 443}]\n")
+#define GATEWAY(name, port)                                                                        \
+	SIX_LINES("gateway.networking.k8s.io/v1\nkind: Gateway", name,                             \
+		  "  {gatewayClassName: any, listeners: [{name: tls, port: " port                  \
+		  ", protocol: TLS, tls: {mode: Passthrough}}]}\n")
+
+/* The first one comes to where the second one was. */
+static void a_gateway_moves_to_where_another_was(void **state)
+{
+	struct config_change *change = NULL;
+	struct config_text text;
+	struct config *live = read_one(SERVICE("s") GATEWAY("a", "443") GATEWAY("b", "444"), &text);
+	struct config *fresh =
+		read_one(SERVICE("s") SERVICE("t") GATEWAY("a", "443") GATEWAY("b", "444"), &text);
+	_cleanup_free_ char *expected = show(fresh), *found = NULL;
+
+	(void)state;
+	assert_int_equal(config_change_find(live, &text, 1, &change), 0);
+	assert_int_equal(config_change_make(change), 0);
+	found = show(live);
+	assert_string_equal(found, expected);
+	config_change_free(change);
+	config_free(live);
+	config_free(fresh);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_change_gives_what_reading_anew_gives),
+		cmocka_unit_test(a_gateway_moves_to_where_another_was),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -206,20 +206,27 @@ void gateway_change_date(const struct gateway_change *change, int64_t now_s)
 		gw_date(change->concerned[i], find(&change->in, change->concerned[i]), now_s);
 }
 
-static bool stands_at(const struct config_pos *pos, const struct gw_object *o)
+static bool is_place_of(const struct gw_object *o, const char *label)
 {
-	return pos->file == o->pos.file && pos->line == o->pos.line && pos->column == o->pos.column;
+	for (size_t i = 0; i < o->n_listeners; i++)
+		for (size_t k = 0; k < o->listeners[i].n_places; k++)
+			if (!strcmp(o->listeners[i].places[k].label, label))
+				return true;
+	return false;
 }
 
-/* Its listeners, and the routes to the terminator. */
+/*
+ * Its listeners, and the routes to the terminator. By name: where it stood, another one may stand
+ * by now.
+ */
 static void move_gateway(const struct gateway *gw, struct config *c, const struct gw_object *o,
 			 uint32_t line)
 {
 	for (size_t i = 0; i < c->n_listeners; i++)
-		if (stands_at(&c->listeners[i].pos, o))
+		if (is_place_of(o, c->listeners[i].name))
 			c->listeners[i].pos.line = line;
 	for (size_t i = 0; i < gw->first_route; i++)
-		if (stands_at(&c->routes[i].pos, o))
+		if (is_place_of(o, c->routes[i].listeners[0]))
 			c->routes[i].pos.line = line;
 }
 
