@@ -284,11 +284,39 @@ static void a_gateway_moves_to_where_another_was(void **state)
 	config_free(fresh);
 }
 
+/* Its Service makes a reference resolve, and then does not come after all. */
+static void a_change_that_is_taken_back_leaves_the_times(void **state)
+{
+	static const char objects[] = GATEWAY("gw", "443") SIX_LINES(
+		"gateway.networking.k8s.io/v1\nkind: TLSRoute", "r",
+		"  {parentRefs: [{name: gw}], hostnames: [a.example.com], rules: [{backendRefs: "
+		"[{name: s, port: 443}]}]}\n") SERVICE("other");
+	_cleanup_free_ char *longer = NULL, *before = NULL, *after = NULL;
+	struct config_change *change = NULL;
+	struct config_text text;
+	struct config *live = read_one(objects, &text);
+
+	(void)state;
+	gateway_date(live->gateway, NULL, 1700000000);
+	before = show(live);
+	assert_true(asprintf(&longer, "%s%s", objects, SERVICE("s")) > 0);
+	text.text = longer;
+	text.len = strlen(longer);
+	assert_int_equal(config_change_find(live, &text, 1, &change), 0);
+	for (unsigned int i = 0; i < 4; i++)
+		assert_int_equal(config_change_make(change), 0);
+	after = show(live);
+	assert_string_equal(after, before);
+	config_change_free(change);
+	config_free(live);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_change_gives_what_reading_anew_gives),
 		cmocka_unit_test(a_gateway_moves_to_where_another_was),
+		cmocka_unit_test(a_change_that_is_taken_back_leaves_the_times),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

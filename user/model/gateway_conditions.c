@@ -18,6 +18,8 @@ void gw_set(struct gw_conditions *c, const char *type, bool is_true, const char 
 {
 	struct gw_condition *grown, *condition = find(c, type);
 	char *message = NULL;
+	int64_t since_s;
+	bool was_true;
 	va_list ap;
 
 	va_start(ap, fmt);
@@ -34,6 +36,8 @@ void gw_set(struct gw_conditions *c, const char *type, bool is_true, const char 
 		condition = &grown[c->n++];
 		*condition = (struct gw_condition){};
 	}
+	was_true = condition->is_true;
+	since_s = condition->since_s;
 	free(condition->message);
 	*condition = (struct gw_condition){
 		.type = type,
@@ -41,8 +45,14 @@ void gw_set(struct gw_conditions *c, const char *type, bool is_true, const char 
 		.message = message,
 		.is_true = is_true,
 		.is_set = true,
-		.since_s = condition->is_true == is_true ? condition->since_s : 0,
+		.since_s = condition->since_s,
+		.before_s = condition->before_s,
 	};
+	/* Turned round twice before anybody dated it, it has not changed: a change taken back. */
+	if (was_true != is_true) {
+		condition->since_s = condition->since_s ? 0 : condition->before_s;
+		condition->before_s = since_s;
+	}
 }
 
 bool gw_is_set(const struct gw_conditions *c, const char *type)

@@ -31,8 +31,9 @@ struct gw_condition {
 	const char *type, *reason; /* static */
 	char *message;
 	bool is_true;
-	bool is_set;	 /* else it is what was there before, and only its time is of use */
-	int64_t since_s; /* since 1970: when it became true or false; 0 = nobody said */
+	bool is_set;	  /* else it is what was there before, and only its time is of use */
+	int64_t since_s;  /* since 1970: when it became true or false; 0 = nobody said */
+	int64_t before_s; /* while nobody has: since when it was the other before that */
 };
 
 struct gw_conditions {
