@@ -180,19 +180,47 @@ const struct yaml_node *gw_read_list(struct gw_reading *r, const struct yaml_nod
 	return NULL;
 }
 
-void gw_read_pairs(struct gw_reading *r, const struct yaml_node *map, const char *path,
-		   const char *key, struct gw_pair **ret, size_t *ret_n)
+static bool is_map(struct gw_reading *r, const struct yaml_node *node, const char *path)
+{
+	if (node->type != YAML_MAPPING)
+		gw_complain(r, node, path, "is not a mapping");
+	return node->type == YAML_MAPPING;
+}
+
+const struct yaml_node *gw_read_maps(struct gw_reading *r, const struct yaml_node *map,
+				     const char *path, const char *key, size_t min, size_t max)
+{
+	const struct yaml_node *list = gw_read_list(r, map, path, key, min, max);
+	char at[GW_PATH_SIZE], item[GW_PATH_SIZE];
+	bool is_good = true;
+
+	gw_join(at, path, key);
+	for (size_t i = 0; list && i < list->n; i++) {
+		gw_join_index(item, at, i);
+		is_good &= is_map(r, list->items[i], item);
+	}
+	return is_good ? list : NULL;
+}
+
+const struct yaml_node *gw_read_map(struct gw_reading *r, const struct yaml_node *map,
+				    const char *path, const char *key)
 {
 	const struct yaml_node *node = yaml_get(map, key);
 	char at[GW_PATH_SIZE];
 
-	if (!node || yaml_is_null(node))
+	gw_join(at, path, key);
+	return node && !yaml_is_null(node) && is_map(r, node, at) ? node : NULL;
+}
+
+void gw_read_pairs(struct gw_reading *r, const struct yaml_node *map, const char *path,
+		   const char *key, struct gw_pair **ret, size_t *ret_n)
+{
+	const struct yaml_node *node = gw_read_map(r, map, path, key);
+	char at[GW_PATH_SIZE];
+
+	if (!node)
 		return;
 	gw_join(at, path, key);
-	if (node->type != YAML_MAPPING) {
-		gw_complain(r, node, at, "is not a mapping");
-		return;
-	}
 	*ret = gw_many(r, node->n, sizeof(**ret));
 	for (size_t i = 0; *ret && i < node->n; i++) {
 		const struct yaml_node *k = node->items[2 * i], *v = node->items[2 * i + 1];

@@ -50,6 +50,12 @@ int gw_read_word(struct gw_reading *r, const struct yaml_node *map, const char *
 /* The list at @key; NULL where there is none, or too few or many items. */
 const struct yaml_node *gw_read_list(struct gw_reading *r, const struct yaml_node *map,
 				     const char *path, const char *key, size_t min, size_t max);
+/* Likewise, and each item is a mapping. */
+const struct yaml_node *gw_read_maps(struct gw_reading *r, const struct yaml_node *map,
+				     const char *path, const char *key, size_t min, size_t max);
+/* The mapping at @key; NULL where there is none, or something else. */
+const struct yaml_node *gw_read_map(struct gw_reading *r, const struct yaml_node *map,
+				    const char *path, const char *key);
 void gw_read_pairs(struct gw_reading *r, const struct yaml_node *map, const char *path,
 		   const char *key, struct gw_pair **ret, size_t *ret_n);
 

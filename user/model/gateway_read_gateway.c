@@ -11,11 +11,11 @@
 static void read_parameters(struct gw_reading *r, const struct yaml_node *map, const char *path,
 			    struct gw_object *o)
 {
-	const struct yaml_node *node = map ? yaml_get(map, "parametersRef") : NULL;
+	const struct yaml_node *node = map ? gw_read_map(r, map, path, "parametersRef") : NULL;
 	_cleanup_free_ char *group = NULL, *kind = NULL, *name = NULL;
 	char at[GW_PATH_SIZE];
 
-	if (!node || yaml_is_null(node))
+	if (!node)
 		return;
 	gw_join(at, path, "parametersRef");
 	group = gw_read_text(r, node, at, "group", 253, gw_is_group, true, "");
@@ -42,15 +42,16 @@ static void read_selector(struct gw_reading *r, const struct yaml_node *namespac
 			  const char *path, struct gw_listener *l)
 {
 	static const char *const words[] = {"In", "NotIn", "Exists", "DoesNotExist"};
-	const struct yaml_node *selector = yaml_get(namespaces, "selector"), *list, *values;
+	const struct yaml_node *selector = gw_read_map(r, namespaces, path, "selector");
+	const struct yaml_node *list, *values;
 	char at[GW_PATH_SIZE], list_at[GW_PATH_SIZE], item[GW_PATH_SIZE];
 
-	if (!selector || yaml_is_null(selector))
+	if (!selector)
 		return;
 	l->has_selector = true;
 	gw_join(at, path, "selector");
 	gw_read_pairs(r, selector, at, "matchLabels", &l->labels, &l->n_labels);
-	list = gw_read_list(r, selector, at, "matchExpressions", 0, 1000);
+	list = gw_read_maps(r, selector, at, "matchExpressions", 0, 1000);
 	gw_join(list_at, at, "matchExpressions");
 	l->rules = list ? gw_many(r, list->n, sizeof(*l->rules)) : NULL;
 	for (size_t i = 0; l->rules && i < list->n; i++) {
@@ -100,10 +101,12 @@ static void read_tls(struct gw_reading *r, const struct yaml_node *node, const c
 			    "tls must not be specified for protocols ['HTTP', 'TCP', 'UDP']");
 		return;
 	}
+	if (!gw_read_map(r, node, path, "tls"))
+		return;
 	l->is_passthrough = gw_read_word(r, tls, at, "mode", modes, 2, 0);
 	if (l->protocol == GW_HTTPS && l->is_passthrough)
 		gw_complain(r, tls, at, "tls mode must be Terminate for protocol HTTPS");
-	certificates = gw_read_list(r, tls, at, "certificateRefs", 0, 64);
+	certificates = gw_read_maps(r, tls, at, "certificateRefs", 0, 64);
 	options = yaml_get(tls, "options");
 	gw_join(options_at, at, "options");
 	if (options && options->n > 16)
@@ -120,21 +123,22 @@ static void read_allowed(struct gw_reading *r, const struct yaml_node *node, con
 			 struct gw_listener *l)
 {
 	static const char *const words[] = {"Same", "All", "Selector"};
-	const struct yaml_node *allowed = yaml_get(node, "allowedRoutes"), *namespaces, *kinds;
+	const struct yaml_node *allowed = gw_read_map(r, node, path, "allowedRoutes");
+	const struct yaml_node *namespaces, *kinds;
 	char at[GW_PATH_SIZE], kinds_at[GW_PATH_SIZE], item[GW_PATH_SIZE];
 
-	if (!allowed || yaml_is_null(allowed))
+	if (!allowed)
 		return;
 	gw_join(at, path, "allowedRoutes");
-	namespaces = yaml_get(allowed, "namespaces");
-	if (namespaces && !yaml_is_null(namespaces)) {
+	namespaces = gw_read_map(r, allowed, at, "namespaces");
+	if (namespaces) {
 		gw_join(item, at, "namespaces");
 		l->from =
 			(enum gw_from)gw_read_word(r, namespaces, item, "from", words, 3, GW_SAME);
 		if (l->from == GW_SELECTOR)
 			read_selector(r, namespaces, item, l);
 	}
-	kinds = gw_read_list(r, allowed, at, "kinds", 0, 8);
+	kinds = gw_read_maps(r, allowed, at, "kinds", 0, 8);
 	l->kinds = kinds ? gw_many(r, kinds->n, sizeof(*l->kinds)) : NULL;
 	gw_join(kinds_at, at, "kinds");
 	for (size_t i = 0; l->kinds && i < kinds->n; i++) {
@@ -217,8 +221,8 @@ static void read_address(struct gw_reading *r, const struct yaml_node *node, con
 
 void gw_read_gateway(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o)
 {
-	const struct yaml_node *list = gw_read_list(r, spec, "spec", "listeners", 1, 64);
-	const struct yaml_node *addresses = gw_read_list(r, spec, "spec", "addresses", 0, 16);
+	const struct yaml_node *list = gw_read_maps(r, spec, "spec", "listeners", 1, 64);
+	const struct yaml_node *addresses = gw_read_maps(r, spec, "spec", "addresses", 0, 16);
 	size_t n_errors = r->n_errors;
 	char at[GW_PATH_SIZE];
 
@@ -230,7 +234,8 @@ void gw_read_gateway(struct gw_reading *r, const struct yaml_node *spec, struct 
 	if (r->n_errors == n_errors)
 		check_listeners(r, list, o);
 	o->class = gw_read_text(r, spec, "spec", "gatewayClassName", 253, gw_is_any, true, "");
-	read_parameters(r, yaml_get(spec, "infrastructure"), "spec.infrastructure", o);
+	read_parameters(r, gw_read_map(r, spec, "spec", "infrastructure"), "spec.infrastructure",
+			o);
 	o->addresses = addresses ? gw_many(r, addresses->n, sizeof(*o->addresses)) : NULL;
 	for (size_t i = 0; o->addresses && i < addresses->n; i++) {
 		gw_join_index(at, "spec.addresses", i);

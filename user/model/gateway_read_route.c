@@ -45,7 +45,7 @@ static void check_parents(struct gw_reading *r, const struct yaml_node *list,
 
 static void read_parents(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o)
 {
-	const struct yaml_node *list = gw_read_list(r, spec, "spec", "parentRefs", 0, 32);
+	const struct yaml_node *list = gw_read_maps(r, spec, "spec", "parentRefs", 0, 32);
 	size_t n_errors = r->n_errors;
 	char at[GW_PATH_SIZE];
 
@@ -105,7 +105,7 @@ static void read_backend(struct gw_reading *r, const struct yaml_node *node, con
 void gw_read_route(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o)
 {
 	bool is_old = strstr(o->api_version, "/v1alpha2");
-	const struct yaml_node *rules = gw_read_list(r, spec, "spec", "rules", 1, is_old ? 16 : 1);
+	const struct yaml_node *rules = gw_read_maps(r, spec, "spec", "rules", 1, is_old ? 16 : 1);
 	const struct yaml_node *list;
 	char at[GW_PATH_SIZE];
 
@@ -115,7 +115,7 @@ void gw_read_route(struct gw_reading *r, const struct yaml_node *spec, struct gw
 	if (rules)
 		free(gw_read_text(r, rules->items[0], "spec.rules[0]", "name", 253, gw_is_subdomain,
 				  false, NULL));
-	list = rules ? gw_read_list(r, rules->items[0], "spec.rules[0]", "backendRefs",
+	list = rules ? gw_read_maps(r, rules->items[0], "spec.rules[0]", "backendRefs",
 				    is_old ? 0 : 1, 16)
 		     : NULL;
 	o->backends = list ? gw_many(r, list->n, sizeof(*o->backends)) : NULL;
@@ -127,8 +127,8 @@ void gw_read_route(struct gw_reading *r, const struct yaml_node *spec, struct gw
 
 void gw_read_grant(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o)
 {
-	const struct yaml_node *from = gw_read_list(r, spec, "spec", "from", 1, 16);
-	const struct yaml_node *to = gw_read_list(r, spec, "spec", "to", 1, 16);
+	const struct yaml_node *from = gw_read_maps(r, spec, "spec", "from", 1, 16);
+	const struct yaml_node *to = gw_read_maps(r, spec, "spec", "to", 1, 16);
 	char at[GW_PATH_SIZE];
 
 	o->sources = from ? gw_many(r, from->n, sizeof(*o->sources)) : NULL;

@@ -29,7 +29,7 @@ static void read_port(struct gw_reading *r, const struct yaml_node *node, const 
 static void read_ports(struct gw_reading *r, const struct yaml_node *map, const char *path,
 		       bool is_service, struct gw_object *o)
 {
-	const struct yaml_node *list = gw_read_list(r, map, path, "ports", 0, 1000);
+	const struct yaml_node *list = gw_read_maps(r, map, path, "ports", 0, 1000);
 	char at[GW_PATH_SIZE], item[GW_PATH_SIZE];
 
 	gw_join(at, path, "ports");
@@ -50,7 +50,7 @@ void gw_read_service(struct gw_reading *r, const struct yaml_node *spec, struct 
 void gw_read_slice(struct gw_reading *r, const struct yaml_node *node, struct gw_object *o)
 {
 	static const char *const types[] = {"IPv4", "IPv6", "FQDN"};
-	const struct yaml_node *list = gw_read_list(r, node, "", "endpoints", 0, 1000);
+	const struct yaml_node *list = gw_read_maps(r, node, "", "endpoints", 0, 1000);
 	int type = gw_read_word(r, node, "", "addressType", types, 3, -1);
 	char at[GW_PATH_SIZE], conditions_at[GW_PATH_SIZE];
 
@@ -59,12 +59,12 @@ void gw_read_slice(struct gw_reading *r, const struct yaml_node *node, struct gw
 	read_ports(r, node, "", false, o);
 	o->endpoints = list ? gw_many(r, list->n, sizeof(*o->endpoints)) : NULL;
 	for (size_t i = 0; o->endpoints && i < list->n; i++) {
-		const struct yaml_node *conditions = yaml_get(list->items[i], "conditions");
-		const struct yaml_node *addresses;
+		const struct yaml_node *conditions, *addresses;
 		struct gw_endpoint *e = &o->endpoints[o->n_endpoints];
 
 		gw_join_index(at, "endpoints", i);
 		gw_join(conditions_at, at, "conditions");
+		conditions = gw_read_map(r, list->items[i], at, "conditions");
 		addresses = gw_read_list(r, list->items[i], at, "addresses", 1, 100);
 		/* Only the first has a meaning; names have none (FQDN is deprecated). */
 		if (!addresses || type == 2)
