@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/index.h"
 #include "base/log.h"
 
 /* A wrong value in a message; a name that is too long is cut. */
@@ -58,6 +59,60 @@ void gw_join_index(char dst[GW_PATH_SIZE], const char *path, size_t index)
 {
 	if (snprintf(dst, GW_PATH_SIZE, "%s[%zu]", path, index) >= GW_PATH_SIZE)
 		dst[GW_PATH_SIZE - 1] = '\0';
+}
+
+/* --- keys ------------------------------------------------------------------------------------ */
+
+/* The first of the mapping's keys that is the same as number @i; NULL = none before it. */
+static const struct yaml_node *find_key(const struct index *keys, const struct yaml_node *map,
+					size_t i, uint32_t hash)
+{
+	const struct yaml_node *key = map->items[2 * i];
+	uint32_t at = INDEX_START, k;
+
+	while ((k = index_next(keys, hash, &at)) != INDEX_NONE)
+		if (map->items[2 * (size_t)k]->n == key->n &&
+		    !memcmp(map->items[2 * (size_t)k]->text, key->text, key->n))
+			return map->items[2 * (size_t)k];
+	return NULL;
+}
+
+static void check_key(struct gw_reading *r, const struct yaml_node *map, size_t i,
+		      struct index *keys, const char *path)
+{
+	const struct yaml_node *key = map->items[2 * i], *first;
+	uint32_t hash = index_hash(0, key->text, key->n);
+
+	first = find_key(keys, map, i, hash);
+	if (first)
+		gw_complain(r, key, path, "stands twice; the first is at line %u", first->line);
+	else if (key->is_plain && yaml_is(key, "<<"))
+		gw_complain(r, key, path, "merge keys (<<) are not read: write the keys out");
+	else if (index_add(keys, hash, (uint32_t)i))
+		r->err = -ENOMEM;
+}
+
+void gw_check_keys(struct gw_reading *r, const struct yaml_node *node, const char *path)
+{
+	char at[GW_PATH_SIZE], shown[SHOWN_SIZE];
+	struct index keys = {};
+
+	for (size_t i = 0; node->type == YAML_SEQUENCE && i < node->n; i++) {
+		gw_join_index(at, path, i);
+		gw_check_keys(r, node->items[i], at);
+	}
+	for (size_t i = 0; node->type == YAML_MAPPING && i < node->n; i++) {
+		const struct yaml_node *key = node->items[2 * i];
+
+		if (key->type != YAML_SCALAR) {
+			gw_complain(r, key, path, "a list or mapping cannot be a key");
+			continue;
+		}
+		gw_join(at, path, log_quote(shown, sizeof(shown), key->text, key->n));
+		check_key(r, node, i, &keys, at);
+		gw_check_keys(r, node->items[2 * i + 1], at);
+	}
+	index_fini(&keys);
 }
 
 /* --- values ---------------------------------------------------------------------------------- */

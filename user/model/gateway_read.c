@@ -161,6 +161,7 @@ int gw_read(const struct yaml_node *node, const char *file, struct config_proble
 	o->api_version = gw_copy(&r, yaml_get(node, "apiVersion")->text);
 	snprintf(r.object, sizeof(r.object), "%s", kinds[kind].word);
 	read_meta(&r, node, o);
+	gw_check_keys(&r, node, "");
 	if (kinds[kind].has_spec && (!spec || spec->type != YAML_MAPPING))
 		gw_complain(&r, node, "spec", "Required value");
 	else if (kinds[kind].read && o->ns && o->api_version)
