@@ -127,6 +127,20 @@ static struct gw_object *parent_of(const struct gateway *gw, const struct gw_obj
 	return gateway && gateway->is_ours ? gateway : NULL;
 }
 
+/*
+ * To listener @number of @gateway by a reference before @p, too: one with the route's own namespace
+ * and one without are two references to the same Gateway.
+ */
+static bool is_attached_before(const struct gateway *gw, const struct gw_object *route,
+			       const struct gw_parent *p, const struct gw_object *gateway,
+			       size_t number)
+{
+	for (const struct gw_parent *q = route->parents; q < p; q++)
+		if (q->attached >> number & 1 && parent_of(gw, route, q) == gateway)
+			return true;
+	return false;
+}
+
 int gw_attach(const struct gateway *gw, const struct gw_object *route, struct gw_parent *p,
 	      struct config_route *made)
 {
@@ -150,7 +164,7 @@ int gw_attach(const struct gateway *gw, const struct gw_object *route, struct gw
 	p->is_accepted = step == ATTACHED;
 	gw_set(&p->conditions, "Accepted", p->is_accepted, reasons[step], "%s", messages[step]);
 	for (size_t i = 0; i < gateway->n_listeners && !err; i++)
-		if (p->attached & 1ULL << i)
+		if (p->attached >> i & 1 && !is_attached_before(gw, route, p, gateway, i))
 			err = gw_add_to_listener(&gateway->listeners[i], made);
 	return err;
 }
@@ -162,6 +176,7 @@ void gw_count_route(const struct gateway *gw, const struct gw_object *route, int
 		struct gw_object *gateway = parent_of(gw, route, p);
 
 		for (size_t k = 0; gateway && k < gateway->n_listeners; k++)
-			gateway->listeners[k].attached += p->attached >> k & 1 ? (uint32_t)n : 0;
+			if (p->attached >> k & 1 && !is_attached_before(gw, route, p, gateway, k))
+				gateway->listeners[k].attached += (uint32_t)n;
 	}
 }

@@ -17,9 +17,10 @@ static void read_parent(struct gw_reading *r, const struct yaml_node *node, cons
 }
 
 /*
- * Of one parent that is named twice, either both name a listener, or both a port, and another one:
- * no listener is meant by both. (Ports are of the experimental channel, and may stand beside names
- * here; the messages are those of the standard channel.)
+ * Of one parent that is named twice, either both name a listener, or both a port, and another one.
+ * (Ports are of the experimental channel, and may stand beside names here; the messages are those
+ * of the standard channel. One with its own namespace and one without are two parents to the API
+ * server, which compares what is written.)
  */
 static void check_parents(struct gw_reading *r, const struct yaml_node *list,
 			  const struct gw_object *o, size_t i, size_t k)
@@ -28,11 +29,10 @@ static void check_parents(struct gw_reading *r, const struct yaml_node *list,
 	char at[GW_PATH_SIZE];
 
 	if (!gw_same_text(p->group, q->group) || !gw_same_text(p->kind, q->kind) ||
-	    !gw_same_text(p->name, q->name) ||
-	    strcmp(p->ns ? p->ns : o->ns, q->ns ? q->ns : o->ns) != 0)
+	    !gw_same_text(p->name, q->name) || !gw_same_text(p->ns, q->ns))
 		return;
 	gw_join_index(at, "spec.parentRefs", i);
-	if (!p->section != !q->section || (!p->section && (!p->port || !q->port)))
+	if (!p->section != !q->section || (!p->section && !p->port != !q->port))
 		gw_complain(r, list->items[i], at,
 			    "sectionName must be specified when parentRefs includes 2 or more "
 			    "references to the same parent");
