@@ -30,8 +30,8 @@ void gw_join(char dst[GW_PATH_SIZE], const char *path, const char *key);
 void gw_join_index(char dst[GW_PATH_SIZE], const char *path, size_t index);
 
 /*
- * What no reader of YAML may pass over, in all of @node: keys that stand twice, of which each reader
- * takes another one, and merge keys, which are not read.
+ * What no reader of YAML may pass over, in all of @node: keys that stand twice, of which each
+ * reader takes another one, and merge keys, which are not read.
  */
 void gw_check_keys(struct gw_reading *r, const struct yaml_node *node, const char *path);
 
