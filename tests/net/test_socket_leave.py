@@ -4,6 +4,7 @@ waiting."""
 import hashlib
 import os
 import random
+import signal
 import socket
 import threading
 import time
@@ -90,6 +91,25 @@ def test_urgent_data_does_not_stall_the_stream(pair):
     pair.client.send(b"def" + BIG).fin()
     assert pair.backend.read_eof() == b"abcUdef" + BIG
     assert pair.daemon.ejected() == {"urgent": 1}
+
+
+def test_those_that_are_told_to_leave_and_end_in_the_same_round_are_over(daemon, listener):
+    """Urgent data and FIN, behind the backend's FIN, wait for the daemon together."""
+    pairs = [Joined(listener, daemon) for _ in range(8)]
+    for pair in pairs:
+        pair.backend.fin()
+        assert pair.client.read_eof() == b""
+    eventually(lambda: {c["state"] for c in daemon.connections()} == {"half-closed"})
+    os.kill(daemon.pid, signal.SIGSTOP)
+    for pair in pairs:
+        pair.client.sock.send(b"U", socket.MSG_OOB)
+        pair.client.fin()
+    time.sleep(0.2)  # the kernel has passed the bytes on
+    os.kill(daemon.pid, signal.SIGCONT)
+    for pair in pairs:
+        assert pair.backend.read_eof() == b"U"
+        pair.close()
+    daemon.settle(active=0)
 
 
 def test_bytes_move_both_ways_over_hundreds_of_stalls(run, listener):

@@ -176,6 +176,9 @@ static void forget_source(struct worker *w, struct conn *c, size_t side)
 
 static void forget(struct worker *w, struct conn *c)
 {
+	/* Ejected in this round, and over before the queue's turn came. */
+	if (c->redirect->is_queued)
+		TAILQ_REMOVE(&w->redirect.leaving, c->redirect, queue);
 	for (size_t i = 0; i < 2; i++)
 		forget_source(w, c, i);
 	free(c->redirect);
@@ -766,13 +769,8 @@ void redirect_leave_queued(struct worker *w)
 
 void redirect_end(struct worker *w, struct conn *c)
 {
-	struct redirect *r = c->redirect;
-
-	if (!r)
-		return;
-	if (r->is_queued)
-		TAILQ_REMOVE(&w->redirect.leaving, r, queue);
-	forget(w, c);
+	if (c->redirect)
+		forget(w, c);
 }
 
 bool redirect_is_relayed(const struct conn *c, size_t side)
