@@ -48,6 +48,15 @@ def send_in_background(conn, data):
     return thread
 
 
+@pytest.mark.parametrize("sender", ["client", "backend"])
+def test_an_urgent_byte_arrives_in_its_place(pair, sender):
+    one, other = pair.ends(sender)
+    one.send(b"abc")
+    one.sock.send(b"U", socket.MSG_OOB)
+    one.send(b"def" + BIG).fin()
+    assert other.read_eof() == b"abcUdef" + BIG
+
+
 def test_after_the_clients_fin_the_backend_can_still_answer(pair):
     pair.client.send(b"question").fin()
     assert pair.backend.read_eof() == b"question"

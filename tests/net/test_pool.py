@@ -156,6 +156,18 @@ def test_what_is_refused_is_refused_as_without_a_pool(hosts, run, quiet):
     daemon.settle(active=0, connections=0, waiting=0, accepted=4)
 
 
+def test_a_warm_backends_urgent_byte_arrives_in_its_place(hosts, run, listener):
+    run([pooled(NAME, listener, pool=1)], workers=1, paths=["relay"])
+    backend, data = listener.accept(), hello(NAME)
+    with hosts.client.connect(ROUTER4) as client:
+        client.send(data)
+        assert backend.read(len(data)) == data
+        backend.send(b"abc")
+        backend.sock.send(b"U", socket.MSG_OOB)
+        backend.send(b"def").fin()
+        assert client.ending() == ("fin", b"abcUdef")
+
+
 def test_an_empty_pool_is_a_miss_and_no_obstacle(hosts, run, quiet):
     backend = quiet(2, "one")
     daemon = run([pooled(NAME, backend, pool=1)])

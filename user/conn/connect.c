@@ -215,6 +215,8 @@ static int start_connect(struct worker *w, struct conn *c, bool *ret_is_connecte
 		return -errno;
 	side->is_unix = sa.ss_family == AF_UNIX;
 	if (!side->is_unix) {
+		/* An urgent byte is one of the stream's, as a client's is. */
+		(void)setsockopt(side->source.fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
 		/* Neither is needed to be right: small writes wait for nothing, and ... */
 		(void)setsockopt(side->source.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		/* ... the hello completes the handshake, without an empty ACK before it. */

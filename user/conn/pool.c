@@ -188,6 +188,7 @@ static bool start(struct worker *w, struct pool *pool)
 	TAILQ_INSERT_TAIL(&pool->connecting, warm, link);
 	pool->n++;
 	(void)setsockopt(warm->source.fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	(void)setsockopt(warm->source.fd, SOL_SOCKET, SO_OOBINLINE, &on, sizeof(on));
 	if ((connect(warm->source.fd, (struct sockaddr *)&sa, len) && errno != EINPROGRESS) ||
 	    !watch(w, warm, EPOLLOUT, EPOLL_CTL_ADD)) {
 		failed(w, warm);
