@@ -97,7 +97,11 @@ static char *write_text(unsigned int file)
 
 	assert_non_null(out);
 	if (!file)
-		fprintf(out, "keepalive: 60s\n---\napiVersion: apps/v1\nkind: Deployment\n");
+		fprintf(out, "listeners: [{port: 9443, name: own}]\nroutes:\n"
+			     "- {hostnames: [a.own], backends: [\"10.2.0.1:1\"]}\n"
+			     "- {hostnames: [b.own], backends: [\"10.2.0.1:1\"]}\n"
+			     "- {hostnames: [c.own], backends: [\"10.2.0.1:1\"]}\n"
+			     "---\napiVersion: apps/v1\nkind: Deployment\n");
 	for (unsigned int i = 0; i < DOCUMENTS; i++)
 		if (parts[file][i].is_there)
 			write_part(out, &parts[file][i]);
@@ -154,8 +158,8 @@ static char *show(const struct config *config)
 	for (size_t i = 0; i < config->n_routes; i++) {
 		const struct config_route *r = &config->routes[i];
 
-		fprintf(out, "%s %s %s %s:%u", r->name, r->hostnames[0], r->listeners[0],
-			r->pos.file, r->pos.line);
+		fprintf(out, "%s %s %s %s:%u", r->name, r->hostnames[0],
+			r->n_listeners ? r->listeners[0] : "all", r->pos.file, r->pos.line);
 		print_backends(out, r);
 	}
 	fprintf(out, "%zu objects, %zu skipped\n", gateway_n_objects(config->gateway),

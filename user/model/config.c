@@ -27,14 +27,18 @@
 	"a minimal configuration is:  listeners: [{port: 443}]  and  "                             \
 	"routes: [{hostnames: [app.example.com], backends: [\"10.0.0.5:8443\"]}]"
 
-void *config_grow(struct reader *r, void *array, size_t n, size_t size)
+void *config_room(void *array, size_t n, size_t size)
 {
-	void *grown;
-
-	/* Room for 1, 2, 4, ... items: full when their number is such a power, or none. */
+	/* For 1, 2, 4, ... items: full when their number is such a power, or none. */
 	if (n & (n - 1))
 		return array;
-	grown = reallocarray(array, n ? n * 2 : 1, size);
+	return reallocarray(array, n ? n * 2 : 1, size);
+}
+
+void *config_grow(struct reader *r, void *array, size_t n, size_t size)
+{
+	void *grown = config_room(array, n, size);
+
 	if (!grown)
 		reader_out_of_memory(r);
 	return grown;

@@ -76,8 +76,12 @@ int config_why(char **ret_why, const char *fmt, ...) __attribute__((format(print
 int config_check_name(const char *what, size_t max, const char *text, char dst[TW_NAME_SIZE],
 		      char **ret_why);
 
-/* @array of @n items with room for one more; NULL (noted in @r, and @array stays) without memory.
+/*
+ * @array of @n items with room for one more; NULL (and @array stays) without memory. Whoever adds
+ * to an array takes this, since how much room there is follows from @n alone.
  */
+void *config_room(void *array, size_t n, size_t size);
+/* The same, noted in @r. */
 void *config_grow(struct reader *r, void *array, size_t n, size_t size);
 
 #endif

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/index.h"
+#include "model/config_parts.h"
 #include "model/gateway_resolving.h"
 
 /* A name in the table: of 63 bytes, and another one for every place of the listener. */
@@ -123,8 +124,7 @@ static void add_listener(struct gw_resolving *r, const struct gw_object *o,
 			 const struct gw_listener *l, const struct gw_place *place)
 {
 	struct config *c = r->config;
-	struct config_listener *grown =
-		reallocarray(c->listeners, c->n_listeners + 1, sizeof(*grown));
+	struct config_listener *grown = config_room(c->listeners, c->n_listeners, sizeof(*grown));
 	struct config_listener *made;
 
 	if (!grown) {

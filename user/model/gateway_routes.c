@@ -117,7 +117,7 @@ static size_t find_age(const struct gateway *gw, const struct gw_object *route)
 
 int gw_insert_route(struct config *c, size_t at, struct config_route *made)
 {
-	struct config_route *grown = reallocarray(c->routes, c->n_routes + 1, sizeof(*grown));
+	struct config_route *grown = config_room(c->routes, c->n_routes, sizeof(*grown));
 
 	if (!grown) {
 		config_route_fini(made);
