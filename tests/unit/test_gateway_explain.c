@@ -77,6 +77,14 @@ static const struct explain_case {
 	 "specific\n"
 	 "lost default/a (app.example.com) age: it is younger (2021-01-01T00:00:00Z; the other: "
 	 "2020-01-01T00:00:00Z)\n" FULL},
+	{"the last year that a time can have is younger than all others", "app.example.com", 443,
+	 WILD ROUTE("a", BORN("9999"), "", "app.example.com", APP)
+		 ROUTE("b", BORN("2020"), "", "app.example.com", APP) APPS,
+	 ONE
+	 "route default/b (app.example.com) age: it is the oldest of those whose hostname is as "
+	 "specific\n"
+	 "lost default/a (app.example.com) age: it is younger (9999-01-01T00:00:00Z; the other: "
+	 "2020-01-01T00:00:00Z)\n" FULL},
 	{"without a time a route counts as younger", "app.example.com", 443,
 	 WILD ROUTE("a", "", "", "app.example.com", APP)
 		 ROUTE("b", BORN("2020"), "", "app.example.com", APP) APPS,

@@ -171,7 +171,7 @@ static void find_route(struct explaining *e)
 
 static const char *time_text(const struct gw_object *o, char dst[32])
 {
-	time_t seconds = (time_t)(o->created_ns / 1000000000);
+	time_t seconds = (time_t)(o->created_us / 1000000);
 	struct tm tm;
 
 	if (!o->has_created || !gmtime_r(&seconds, &tm) || !strftime(dst, 32, "%FT%TZ", &tm))
@@ -192,8 +192,8 @@ static enum rule rule_between(const struct explaining *e, const struct gw_object
 		return table_rank(e->hostname) > table_rank(hostname) ? BY_SPECIFICITY : LEFT_OUT;
 	if (winner->has_created != loser->has_created)
 		return winner->has_created ? BY_AGE : LEFT_OUT;
-	if (winner->has_created && winner->created_ns != loser->created_ns)
-		return winner->created_ns < loser->created_ns ? BY_AGE : LEFT_OUT;
+	if (winner->has_created && winner->created_us != loser->created_us)
+		return winner->created_us < loser->created_us ? BY_AGE : LEFT_OUT;
 	by = strcmp(winner->ns, loser->ns);
 	if (!by)
 		by = strcmp(winner->name, loser->name);

@@ -127,7 +127,7 @@ struct gw_object {
 	enum gw_kind kind;
 	char *api_version, *ns, *name; /* ns "" = none */
 	bool has_created;
-	int64_t created_ns; /* since 1970 */
+	int64_t created_us; /* since 1970 */
 	int64_t generation;
 	struct gw_pair *labels;
 	size_t n_labels;

@@ -81,11 +81,11 @@ static bool find_kind(const struct yaml_node *node, enum gw_kind *ret)
 }
 
 /* RFC 3339: 2026-01-02T03:04:05, a fraction, and Z or an offset. */
-static bool parse_time(const char *text, int64_t *ret_ns)
+static bool parse_time(const char *text, int64_t *ret_us)
 {
 	struct tm tm = {};
 	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-	int64_t ns = 0, unit = 100000000;
+	int64_t us = 0, unit = 100000;
 	int hours = 0, minutes = 0, end = 0;
 	char sign;
 
@@ -93,7 +93,7 @@ static bool parse_time(const char *text, int64_t *ret_ns)
 		return false;
 	if (*rest == '.')
 		for (rest++; isdigit((unsigned char)*rest); rest++, unit /= 10)
-			ns += (*rest - '0') * unit;
+			us += (*rest - '0') * unit;
 	if (strcmp(rest, "Z") != 0 && strcmp(rest, "z") != 0) {
 		if (sscanf(rest, "%c%2d:%2d%n", &sign, &hours, &minutes, &end) != 3 || rest[end] ||
 		    (sign != '+' && sign != '-'))
@@ -103,7 +103,7 @@ static bool parse_time(const char *text, int64_t *ret_ns)
 			minutes = -minutes;
 		}
 	}
-	*ret_ns = (timegm(&tm) - hours * 3600 - minutes * 60) * 1000000000 + ns;
+	*ret_us = (timegm(&tm) - hours * 3600 - minutes * 60) * 1000000 + us;
 	return true;
 }
 
@@ -113,7 +113,7 @@ static void read_created(struct gw_reading *r, const struct yaml_node *meta, str
 
 	if (!node || yaml_is_null(node))
 		return;
-	o->has_created = node->type == YAML_SCALAR && parse_time(node->text, &o->created_ns);
+	o->has_created = node->type == YAML_SCALAR && parse_time(node->text, &o->created_us);
 	if (!o->has_created)
 		gw_complain(r, node, "metadata.creationTimestamp", "is not a time (RFC 3339)");
 }

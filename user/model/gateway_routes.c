@@ -66,7 +66,7 @@ static int resolve(const struct gateway *gw, struct gw_object *route, struct con
 static int compare_age(const struct gw_object *a, const struct gw_object *b)
 {
 	int by = a->has_created && b->has_created
-			 ? (a->created_ns > b->created_ns) - (a->created_ns < b->created_ns)
+			 ? (a->created_us > b->created_us) - (a->created_us < b->created_us)
 			 : b->has_created - a->has_created;
 
 	/* Without a time: as old as any that has none, and younger than one that has one. */
