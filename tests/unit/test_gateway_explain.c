@@ -43,6 +43,9 @@
 	"ports: [{port: 8443}]\nendpoints: [" endpoints "]\n"
 #define WILD  GATEWAY("gw", TLS("tls", "443", NAMED("*.example.com")))
 #define APPS  SERVICE("app", "10.0.0.1")
+#define FIFTY "a-name-of-fifty-bytes-as-they-are-made-by-programs"
+/* With its namespace it has more than 253 bytes. */
+#define LONG  FIFTY "." FIFTY "." FIFTY "." FIFTY FIFTY
 #define ALONE "the only listener here that covers the name\n"
 #define ONE   "listener default/gw tls (*.example.com): " ALONE
 #define FULL  "service default/app:443*1 100%: 10.0.0.1:443\n"
@@ -85,6 +88,10 @@ static const struct explain_case {
 	 "specific\n"
 	 "lost default/a (app.example.com) age: it is younger (9999-01-01T00:00:00Z; the other: "
 	 "2020-01-01T00:00:00Z)\n" FULL},
+	{"a name that is too long for the table", "app.example.com", 443,
+	 WILD ROUTE(LONG, "", "", "app.example.com", APP) APPS,
+	 ONE "route default/" LONG
+	     " (app.example.com) only: the only TLSRoute that has the name here\n" FULL},
 	{"without a time a route counts as younger", "app.example.com", 443,
 	 WILD ROUTE("a", "", "", "app.example.com", APP)
 		 ROUTE("b", BORN("2020"), "", "app.example.com", APP) APPS,

@@ -61,18 +61,24 @@ static const char *best_of(char *const *hostnames, size_t n, const char *name)
 	return best;
 }
 
-/* The object that @made was made of; NULL = it is no TLSRoute's. */
+/* The object that @made, one of the configuration, was made of; NULL = it is no TLSRoute's. */
 static const struct gw_object *object_of(const struct explaining *e,
 					 const struct config_route *made)
 {
 	const char *slash = made->yields_names ? strchr(made->name, '/') : NULL;
+	const struct gw_object *found;
 	char ns[64];
 
 	if (!slash || (size_t)(slash - made->name) >= sizeof(ns))
 		return NULL;
 	memcpy(ns, made->name, (size_t)(slash - made->name));
 	ns[slash - made->name] = '\0';
-	return gw_find(e->gw, GW_ROUTE, ns, slash + 1);
+	found = gw_find(e->gw, GW_ROUTE, ns, slash + 1);
+	/* A name that was too long for the table stands there in another form. */
+	for (size_t i = 0; !found && i < e->gw->n_by_age; i++)
+		if (e->gw->by_age[i]->config_number == (size_t)(made - e->config->routes) + 1)
+			found = e->gw->by_age[i];
+	return found;
 }
 
 /* --- the listener ---------------------------------------------------------------------------- */
