@@ -35,6 +35,17 @@ static void listener_fini(struct gw_listener *l)
 	gw_conditions_fini(&l->conditions);
 }
 
+void gw_backends_free(struct gw_backend *backends, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(backends[i].group);
+		free(backends[i].kind);
+		free(backends[i].ns);
+		free(backends[i].name);
+	}
+	free(backends);
+}
+
 static void free_route_parts(struct gw_object *o)
 {
 	for (size_t i = 0; i < o->n_parents; i++) {
@@ -49,13 +60,7 @@ static void free_route_parts(struct gw_object *o)
 	for (size_t i = 0; i < o->n_hostnames; i++)
 		free(o->hostnames[i]);
 	free(o->hostnames);
-	for (size_t i = 0; i < o->n_backends; i++) {
-		free(o->backends[i].group);
-		free(o->backends[i].kind);
-		free(o->backends[i].ns);
-		free(o->backends[i].name);
-	}
-	free(o->backends);
+	gw_backends_free(o->backends, o->n_backends);
 }
 
 static void free_other_parts(struct gw_object *o)

@@ -227,6 +227,7 @@ const char *gw_kind_word(enum gw_kind kind);
 
 /* gateway_object.c: accepts NULL, returns NULL. */
 struct gw_object *gw_object_free(struct gw_object *object);
+void gw_backends_free(struct gw_backend *backends, size_t n);
 
 /* gateway_listeners.c: HTTPS and Terminate are somebody else's to serve, if there is somebody. */
 bool gw_is_terminated(const struct gw_listener *l);

@@ -102,27 +102,41 @@ static void read_backend(struct gw_reading *r, const struct yaml_node *node, con
 		gw_complain(r, node, path, "Must have port for Service reference");
 }
 
+static void read_rule(struct gw_reading *r, const struct yaml_node *rule, size_t number,
+		      bool is_old, struct gw_object *o)
+{
+	struct gw_backend *backends;
+	const struct yaml_node *list;
+	char path[GW_PATH_SIZE], list_at[GW_PATH_SIZE], at[GW_PATH_SIZE];
+	size_t n = 0;
+
+	gw_join_index(path, "spec.rules", number);
+	gw_join(list_at, path, "backendRefs");
+	free(gw_read_text(r, rule, path, "name", 253, gw_is_subdomain, false, NULL));
+	list = gw_read_maps(r, rule, path, "backendRefs", is_old ? 0 : 1, 16);
+	backends = list ? gw_many(r, list->n, sizeof(*backends)) : NULL;
+	for (size_t i = 0; backends && i < list->n; i++) {
+		gw_join_index(at, list_at, i);
+		read_backend(r, list->items[i], at, &backends[n++]);
+	}
+	if (number) {
+		gw_backends_free(backends, n);
+	} else {
+		o->backends = backends;
+		o->n_backends = n;
+	}
+}
+
 void gw_read_route(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o)
 {
 	bool is_old = strstr(o->api_version, "/v1alpha2");
 	const struct yaml_node *rules = gw_read_maps(r, spec, "spec", "rules", 1, is_old ? 16 : 1);
-	const struct yaml_node *list;
-	char at[GW_PATH_SIZE];
 
 	read_parents(r, spec, o);
 	read_hostnames(r, spec, o);
 	/* Rules have nothing to tell them apart by: of several, the first counts. */
-	if (rules)
-		free(gw_read_text(r, rules->items[0], "spec.rules[0]", "name", 253, gw_is_subdomain,
-				  false, NULL));
-	list = rules ? gw_read_maps(r, rules->items[0], "spec.rules[0]", "backendRefs",
-				    is_old ? 0 : 1, 16)
-		     : NULL;
-	o->backends = list ? gw_many(r, list->n, sizeof(*o->backends)) : NULL;
-	for (size_t i = 0; o->backends && i < list->n; i++) {
-		gw_join_index(at, "spec.rules[0].backendRefs", i);
-		read_backend(r, list->items[i], at, &o->backends[o->n_backends++]);
-	}
+	for (size_t i = 0; rules && i < rules->n; i++)
+		read_rule(r, rules->items[i], i, is_old, o);
 }
 
 void gw_read_grant(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o)
