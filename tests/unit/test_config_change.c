@@ -315,12 +315,55 @@ static void a_change_that_is_taken_back_leaves_the_times(void **state)
 	config_free(live);
 }
 
+/* Objects, and @n ConfigMaps that have 1.3 million values each, aliases written out. */
+static char *write_large(const char *objects, unsigned int n)
+{
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	assert_non_null(out);
+	fputs(objects, out);
+	for (unsigned int i = 0; i < n; i++) {
+		fprintf(out, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c%u}\n", i);
+		fprintf(out, "data:\n  a: &a [");
+		for (unsigned int k = 0; k < 1000; k++)
+			fprintf(out, "x,");
+		fprintf(out, "]\n  b: [");
+		for (unsigned int k = 0; k < 1300; k++)
+			fprintf(out, "*a ,");
+		fprintf(out, "]\n");
+	}
+	fclose(out);
+	return text;
+}
+
+/* No document has too many values by itself. */
+static void a_change_may_not_have_more_values_than_the_whole(void **state)
+{
+	_cleanup_free_ char *before = write_large(SERVICE("s"), 3);
+	_cleanup_free_ char *more = write_large(SERVICE("s") SERVICE("t"), 3);
+	_cleanup_free_ char *too_many = write_large(SERVICE("s") SERVICE("t"), 4);
+	struct config_change *change = NULL;
+	struct config_text text;
+	struct config *live = read_one(before, &text);
+
+	(void)state;
+	text = (struct config_text){.file = "a.yaml", .text = more, .len = strlen(more)};
+	assert_int_equal(config_change_find(live, &text, 1, &change), 0);
+	config_change_free(change);
+	text = (struct config_text){.file = "a.yaml", .text = too_many, .len = strlen(too_many)};
+	assert_int_equal(config_change_find(live, &text, 1, &change), -EAGAIN);
+	config_free(live);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_change_gives_what_reading_anew_gives),
 		cmocka_unit_test(a_gateway_moves_to_where_another_was),
 		cmocka_unit_test(a_change_that_is_taken_back_leaves_the_times),
+		cmocka_unit_test(a_change_may_not_have_more_values_than_the_whole),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -139,6 +139,7 @@ static int read_new(struct search *s, const struct document *document, const cha
 		err = -EAGAIN;
 	if (!err)
 		err = read_objects(yaml, file, &kept->batch);
+	kept->n_nodes = yaml ? yaml_tree_nodes(yaml) : 0;
 	if (!err)
 		err = append(&objects->in, &kept->batch);
 	if (err)
@@ -189,6 +190,16 @@ static int list_gone(struct search *s)
 	return err;
 }
 
+/* What all documents may have is of all documents, most of which are not read again. */
+static bool has_too_many_nodes(const struct document_memory *memory)
+{
+	uint64_t n = 0;
+
+	for (size_t i = 0; i < memory->n; i++)
+		n += memory->items[i].document->n_nodes;
+	return n > YAML_NODES_MAX;
+}
+
 static int find(struct config_change *change, const struct config_text *texts, size_t n)
 {
 	struct config *config = change->config;
@@ -206,6 +217,8 @@ static int find(struct config_change *change, const struct config_text *texts, s
 		err = list_gone(&s);
 	if (err)
 		return err;
+	if (has_too_many_nodes(&change->memory))
+		return -EAGAIN;
 	/* Nothing is different, or nothing is left: both have more to be said about. */
 	if ((!objects->in.n && !objects->out.n) ||
 	    gateway_n_objects(config->gateway) + objects->in.n == objects->out.n)

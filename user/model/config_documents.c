@@ -142,6 +142,7 @@ static int read_document(struct loader *loader, const char *file, const struct d
 	err = load_tree(loader, file, document, &yaml);
 	if (!err && yaml)
 		err = read_tree(loader, yaml, &batch, &is_native);
+	kept->n_nodes = yaml ? yaml_tree_nodes(yaml) : 0;
 	/* Beyond the most that are kept, nobody knows. */
 	kept->is_plain =
 		!is_native && problems->n == n_problems && n_problems < CONFIG_PROBLEMS_MAX;

@@ -30,6 +30,7 @@ struct kept_document {
 	uint32_t hash; /* of the text */
 	/* It holds Kubernetes objects alone, nothing was wrong with them, and these are they. */
 	bool is_plain;
+	uint32_t n_nodes; /* of its tree, aliases written out */
 	struct gateway_batch batch;
 	size_t len;
 	char text[];
