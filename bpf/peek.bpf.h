@@ -114,22 +114,26 @@ static __always_inline bool peek_is_alive(__u64 *cookie)
 	return is_alive;
 }
 
-/*
- * Make the warm socket @peer the client's. false: it is not warm any more; what was written to its
- * pair then is nobody's.
- */
+/* Make the warm socket @peer the client's. false: it is not warm any more. */
 static __always_inline bool peek_take_warm(__u64 peer, __u64 client, const struct tw_decide *q)
 {
 	struct tw_pair *warm = bpf_map_lookup_elem(&tw_pairs, &peer);
 
-	if (!warm || warm->self != peer || warm->state != TW_PAIR_WARM || !peek_is_alive(&peer))
+	if (!warm || warm->self != peer || !peek_is_alive(&peer) ||
+	    __sync_val_compare_and_swap(&warm->state, TW_PAIR_WARM, TW_PAIR_TAKEN) != TW_PAIR_WARM)
 		return false;
+	/* Its memory may have been given to another one since it was found. */
+	if (warm->self != peer) {
+		__sync_val_compare_and_swap(&warm->state, TW_PAIR_TAKEN, TW_PAIR_WARM);
+		return false;
+	}
 	warm->peer = client;
 	warm->route = q->route;
 	warm->backend = q->backend;
 	warm->direction = 1;
-	return __sync_val_compare_and_swap(&warm->state, TW_PAIR_WARM, TW_PAIR_JOINED) ==
-	       TW_PAIR_WARM;
+	/* Whole before the verdict program, on another CPU, may use it. */
+	__sync_val_compare_and_swap(&warm->state, TW_PAIR_TAKEN, TW_PAIR_JOINED);
+	return true;
 }
 
 /* A warm socket of this worker's, joined to @client. */

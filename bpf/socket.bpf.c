@@ -95,7 +95,8 @@ int tw_verdict(struct __sk_buff *skb)
 		return SK_DROP;
 	}
 	trim = pair->has_lost ? TRIM_FAILED : redirect_trim(skb, pair);
-	if (trim == TRIM_FAILED)
+	/* Nobody knows yet to whom a backend speaks that did not wait for its hello. */
+	if (trim == TRIM_FAILED || pair->state == TW_PAIR_TAKEN)
 		return redirect_lost(cookie, pair);
 	if (trim == TRIM_OLD)
 		return SK_DROP;

@@ -40,7 +40,7 @@ enum tw_ejection {
  *
  *   HELLO -+-> JOINED   the hello names a backend that has a warm socket: both are joined
  *          +-> PASSED   the daemon reads it ----> ARMED ----> JOINED
- *   WARM  -+-> JOINED   a hello was redirected to it
+ *   WARM  -+-> TAKEN ----> JOINED   a hello is redirected to it
  *          +-> PASSED   the daemon took it for a connection of its own
  *          +-> DEAD     the backend spoke or ended: it is handed to nobody
  */
@@ -51,6 +51,7 @@ enum tw_pair_state {
 	TW_PAIR_ARMED,	/* passes it while something that was passed to either has not been read */
 	TW_PAIR_WARM,	/* expects nothing: a backend's socket that waits for a client */
 	TW_PAIR_DEAD,	/* passes it; not to be used */
+	TW_PAIR_TAKEN,	/* WARM, and about to be JOINED */
 };
 
 /*

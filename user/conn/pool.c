@@ -131,10 +131,13 @@ static void push(struct worker *w, const struct warm *warm)
 			(void)sockmap_pool_push(fd, cookie);
 }
 
-/*
- * No longer the verdict program's to hand out: TW_PAIR_PASSED; or it has done so, and the ring says
- * it: TW_PAIR_JOINED; or it is dead.
- */
+/* The verdict program has handed it out, or is about to; the ring says so. */
+static bool is_handed_out(enum tw_pair_state state)
+{
+	return state == TW_PAIR_TAKEN || state == TW_PAIR_JOINED;
+}
+
+/* No longer the verdict program's to hand out: TW_PAIR_PASSED; or it is handed out, or dead. */
 static enum tw_pair_state withdraw(struct worker *w, const struct warm *warm)
 {
 	struct tw_arm arm = {.cookie = warm->cookie};
@@ -232,7 +235,7 @@ static void expire(struct worker *w, struct pool *pool)
 	while ((warm = TAILQ_FIRST(&pool->ready)) && w->now_ms - warm->made_ms >= RENEW_MS) {
 		if (pool->queue_fd >= 0) {
 			unqueue(w, warm);
-			if (withdraw(w, warm) == TW_PAIR_JOINED)
+			if (is_handed_out(withdraw(w, warm)))
 				break;
 		}
 		discard(w, warm);
@@ -380,7 +383,7 @@ void pool_event(struct worker *w, struct warm *warm, uint32_t events)
 	}
 	/* It may have been handed out a moment ago; then the ring says so. */
 	if (warm->cookie && !sockmap_get_pair(tools(w)->sockmap, warm->cookie, &pair) &&
-	    pair.state == TW_PAIR_JOINED) {
+	    is_handed_out(pair.state)) {
 		redirect_ring_event(w);
 		return;
 	}
@@ -415,10 +418,15 @@ static struct warm *pop(struct worker *w, struct pool *pool)
 	if (pool->queue_fd < 0)
 		return TAILQ_FIRST(&pool->ready);
 	while (!sockmap_pool_pop(pool->queue_fd, &cookie)) {
+		enum tw_pair_state state;
+
 		warm = find_warm(w, cookie);
-		if (warm && withdraw(w, warm) == TW_PAIR_PASSED)
+		if (!warm)
+			continue;
+		state = withdraw(w, warm);
+		if (state == TW_PAIR_PASSED)
 			return warm;
-		if (warm)
+		if (!is_handed_out(state))
 			discard(w, warm);
 	}
 	return NULL;
