@@ -21,6 +21,7 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "conn/conn.h"
 #include "conn/listener.h"
@@ -37,6 +38,8 @@
 /* One that cannot be taken off the path for want of memory or descriptors: tried so often. */
 #define LEAVE_TRIES	  50
 #define LEAVE_AGAIN_MS	  20
+/* How much longer than going over all sockets the rest is after it. */
+#define LEAVE_REST	  10
 /* Two readings that agree are of one moment; an acknowledgement between them is rare. */
 #define READINGS_MAX	  16
 
@@ -717,7 +720,7 @@ static int take_out(struct worker *w, const struct redirect_queue *queue)
 	if (!list)
 		return -ENOMEM;
 	n = list_leaving(queue, list);
-	err = sockmap_leave(w->redirect.sockmap, list, n);
+	err = !n ? 0 : sockmap_leave(w->redirect.sockmap, list, n);
 	if (err == -EMFILE || err == -ENFILE) {
 		worker_give_reserve(w);
 		err = sockmap_leave(w->redirect.sockmap, list, n);
@@ -741,16 +744,44 @@ static void leave_later(struct worker *w, struct conn *c)
 	timer_set(&w->timers, &c->timer, r->leave_ms);
 }
 
+/*
+ * Going over all sockets of the network namespace takes milliseconds, in which nobody is served,
+ * and any client can ask for it. So there is a rest after it, unless memory is at stake.
+ */
+static bool is_to_wait(struct worker *w)
+{
+	struct redirect *r = TAILQ_FIRST(&w->redirect.leaving);
+	struct conn *first = r->source[CLIENT].conn;
+
+	if (w->now_ms >= w->redirect.leave_ms)
+		return false;
+	TAILQ_FOREACH (r, &w->redirect.leaving, queue)
+		switch ((enum tw_ejection)r->source[CLIENT].conn->ejection) {
+		case TW_EJECT_bulk:
+		case TW_EJECT_urgent:
+			break;
+		default:
+			return false;
+		}
+	if (w->redirect.leave_ms < first->timer.due_ms)
+		timer_set(&w->timers, &first->timer, w->redirect.leave_ms);
+	return true;
+}
+
 void redirect_leave_queued(struct worker *w)
 {
 	struct redirect_queue queue = TAILQ_HEAD_INITIALIZER(queue);
 	struct redirect *r;
+	int64_t began_ms, took_ms;
 	int err;
 
-	if (TAILQ_EMPTY(&w->redirect.leaving))
+	if (TAILQ_EMPTY(&w->redirect.leaving) || is_to_wait(w))
 		return;
 	TAILQ_CONCAT(&queue, &w->redirect.leaving, queue);
+	began_ms = clock_ms();
 	err = take_out(w, &queue);
+	took_ms = clock_ms() - began_ms;
+	w->redirect.leave_ms = w->now_ms + (uint64_t)took_ms * LEAVE_REST;
 	if (err && worker_may_complain(w))
 		log_err("socket path: sockets cannot be taken out of the map: %s", strerror(-err));
 	while ((r = TAILQ_FIRST(&queue))) {

@@ -74,6 +74,7 @@ struct redirect_tools {
 	struct sockmap_ring *ring;
 	struct redirect_source *sources; /* by cookie */
 	struct redirect_queue leaving;
+	uint64_t leave_ms; /* the next may leave, but for those that cannot wait */
 };
 
 /* 0 or -errno; @worker->shared->sockmap NULL = the path is not used. */
