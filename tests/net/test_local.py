@@ -281,10 +281,13 @@ def test_a_client_from_elsewhere_is_served_as_ever(hosts, run):
         daemon.settle(active=0)
 
 
-def test_without_it_nothing_is_enrolled_and_a_route_can_say_no(hosts, run):
+@pytest.mark.parametrize("of_route, of_listener", [({"local": "off"}, {}), ({}, {"paths": ["relay"]})],
+                         ids=["route", "paths"])
+def test_a_route_or_the_paths_can_say_no(hosts, run, of_route, of_listener):
     with hosts.router.listen("127.0.0.1", PORT) as listener:
-        made = route(NAME, listener.text(), local="off")
-        daemon = run([made], [{"name": "tls", "port": 443, "local": "direct"}])
+        made = route(NAME, listener.text(), **of_route)
+        daemon = run([made], [{"name": "tls", "port": 443, "local": "direct", **of_listener}])
+        assert daemon.listeners()["tls"]["direct"] and daemon.routes()[NAME]["direct"] is (False if of_route else None)
         with hosts.router.connect("127.0.0.1", 443) as client:
             client.send(hello(NAME))
             backend = listener.accept()

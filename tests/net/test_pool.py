@@ -31,6 +31,7 @@ def test_a_hello_goes_to_a_warm_socket_and_the_connection_is_joined(hosts, run, 
         assert client.ending() == ("fin", BIG)
     daemon.settle(active=0, connections=1, waiting=0)
     assert path(daemon)["pool_hits"] == 1 and path(daemon)["pool_misses"] == 0
+    assert daemon.backends()[backend.text()]["pool"] == 4
     text = daemon.cli("stats").stdout
     assert "socket path  1 joined" in text and "pools        1 hits, 0 misses" in text
     assert daemon.lookup("tw_socket", 0)["pool_hits"] == 1

@@ -8,8 +8,9 @@
 
 static void backends_print(const json_t *backends)
 {
-	struct table *table = table_new("ADDRESS|STATE|ROUTES|>ACTIVE|>TOTAL|>FAILED|>TO BACKEND|"
-					">TO CLIENT");
+	struct table *table =
+		table_new("ADDRESS|STATE|>POOL|ROUTES|>ACTIVE|>TOTAL|>FAILED|>TO BACKEND|"
+			  ">TO CLIENT");
 	const json_t *backend;
 	size_t i;
 
@@ -20,6 +21,7 @@ static void backends_print(const json_t *backends)
 
 		table_cell(table, "%s", cli_str(backend, "address"));
 		table_cell(table, "%s", cli_true(backend, "drained") ? "drained" : "in use");
+		table_cell(table, "%lld", cli_int(backend, "pool"));
 		table_cell(table, "%s", routes);
 		table_cell(table, "%lld", cli_int(stats, "active"));
 		table_cell(table, "%lld", cli_int(stats, "connections"));

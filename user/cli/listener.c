@@ -76,6 +76,7 @@ static void listener_print(const json_t *listener)
 {
 	const json_t *stats = json_object_get(listener, "stats");
 	char *timeouts = timeouts_text(json_object_get(listener, "timeouts"));
+	char *paths = cli_join(json_object_get(listener, "paths"), SIZE_MAX);
 	char *name = text_escape(cli_str(listener, "name"));
 	char *address = text_escape(cli_str(listener, "address"));
 	char *hostname = text_escape(cli_str(listener, "hostname"));
@@ -85,6 +86,8 @@ static void listener_print(const json_t *listener)
 	printf("listener %s\n  %-14s%s\n  %-14s%s\n  %-14s%s\n  %-14s%s\n", name, "address",
 	       address, "hostname", hostname[0] ? hostname : "(all)", "on refuse",
 	       cli_str(listener, "on_refuse"), "timeouts", timeouts);
+	printf("  %-14s%s%s\n", "paths", paths,
+	       cli_true(listener, "direct") ? ", direct between programs of this node" : "");
 	fallback_print(listener, "no_sni", "no name to");
 	fallback_print(listener, "unknown_name", "unknown to");
 	fallback_print(listener, "not_tls", "not TLS to");
@@ -93,6 +96,7 @@ static void listener_print(const json_t *listener)
 	json_object_foreach (json_object_get(stats, "refused"), reason, n)
 		if (json_integer_value(n))
 			printf("  %-14s%lld %s\n", "refused", json_integer_value(n), reason);
+	free(paths);
 	free(name);
 	free(address);
 	free(hostname);

@@ -216,6 +216,8 @@ static void route_print(const json_t *route)
 		field("decision", "every connection is refused on purpose");
 	} else {
 		field("balance", cli_str(route, "balance"));
+		if (!json_is_null(json_object_get(route, "direct")))
+			field("local", cli_true(route, "direct") ? "direct" : "off");
 		printf("  %-14s%lld\n", "tries", cli_int(route, "tries"));
 		route_backends_print(json_object_get(route, "backends"));
 	}

@@ -157,7 +157,7 @@ static enum tw_reason ask(struct worker *w, struct conn *c)
 		return q->reason;
 	c->backend = q->backend;
 	c->paths = (uint8_t)q->paths;
-	c->wants_direct = q->local == TW_LOCAL_DIRECT;
+	c->wants_direct = q->local == TW_LOCAL_DIRECT && q->paths & 1u << TW_PATH_SOCKET;
 	c->connect_ms = q->timeouts.connect_ms;
 	c->idle_ms = q->timeouts.idle_ms;
 	c->half_closed_ms = q->timeouts.half_closed_ms;

@@ -30,13 +30,14 @@
  * down                                                           {"down": true}, then the daemon
  *                                                                  removes every pin and exits
  *
- * ROUTE     {"id", "name", "owner": "file"|"cli", "hostnames": [S], "listeners": [S] (those it is
- *           attached to), "alpn": [S], "balance": "weighted"|"least_conn"|"source", "tries",
+ * ROUTE     {"id", "name", "direct": bool|null (the listener's), "owner": "file"|"cli",
+ *           "hostnames": [S], "listeners": [S] (those it is attached to), "alpn": [S], "balance": "weighted"|"least_conn"|"source", "tries",
  *           "refuse": bool, "timeouts": {"hello_ms", "connect_ms", "idle_ms", "half_closed_ms"}
  *           (0 = the listener's), "backends": [{"id", "address", "weight", "drained": bool,
  *           "invalid": bool}], "stats": COUNTS}
- * BACKEND   {"id", "address", "drained": bool, "routes": [S], "stats": COUNTS}
- * LISTENER  {"id", "name", "address": "0.0.0.0:443" or "*:443", "hostname": S|null, "on_refuse",
+ * BACKEND   {"id", "address", "drained": bool, "pool": N, "routes": [S], "stats": COUNTS}
+ * LISTENER  {"id", "name", "paths": [S], "direct": bool (local: direct), "address": "0.0.0.0:443" or
+ *           "*:443", "hostname": S|null, "on_refuse",
  *           "timeouts", "no_sni": [S], "unknown_name": [S], "not_tls": [S] (backends),
  *           "stats": {"accepted", "waiting", "refused": {reason: N, ..}}}
  * COUNTS    {"connections", "active", "bytes_to_backend", "bytes_to_client", "connect_failures",

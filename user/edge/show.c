@@ -182,9 +182,10 @@ json_t *show_route(struct router *router, const struct tw_route *route)
 	struct route_names names = {router, json_array(), json_array(), json_array()};
 
 	tables_route_names(router_tables(router), route->id, add_name, &names);
-	return json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:s, s:i, s:b, s:o, s:o, s:o}", "id",
-			 (int)route->id, "name", route->name, "owner",
-			 route->owner == TW_OWNER_CLI ? "cli" : "file", "hostnames",
+	return json_pack("{s:i, s:s, s:o, s:s, s:o, s:o, s:o, s:s, s:i, s:b, s:o, s:o, s:o}", "id",
+			 (int)route->id, "name", route->name, "direct",
+			 route->local ? json_boolean(route->local == TW_LOCAL_DIRECT) : json_null(),
+			 "owner", route->owner == TW_OWNER_CLI ? "cli" : "file", "hostnames",
 			 names.hostnames, "listeners", names.listeners, "alpn", names.alpn,
 			 "balance", show_balance_word(route->balance), "tries", (int)route->tries,
 			 "refuse", (int)route->refuse, "timeouts", show_timeouts(&route->timeouts),
@@ -229,9 +230,9 @@ json_t *show_backends(struct router *router, const char *address)
 			continue;
 		json_array_append_new(
 			array,
-			json_pack("{s:i, s:s, s:b, s:o, s:o}", "id", (int)id, "address",
-				  backend->text, "drained", (int)backend->drained, "routes",
-				  routes[id], "stats",
+			json_pack("{s:i, s:s, s:b, s:i, s:o, s:o}", "id", (int)id, "address",
+				  backend->text, "drained", (int)backend->drained, "pool",
+				  (int)backend->pool, "routes", routes[id], "stats",
 				  counts(datapath_backend_stats(router_datapath(router), id))));
 	}
 	return array;
@@ -263,12 +264,23 @@ static json_t *listener_counts(struct router *router, const struct tw_listener *
 			 load(&s->waiting), "refused", refusals(&s->refused));
 }
 
+static json_t *paths(__u32 bits)
+{
+	json_t *words = json_array();
+
+	for (enum tw_path path = 0; path < TW_PATHS; path++)
+		if (bits & 1u << path)
+			json_array_append_new(words, json_string(show_path_word(path)));
+	return words;
+}
+
 json_t *show_listener(struct router *router, const struct tw_listener *l)
 {
 	return json_pack(
-		"{s:i, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "id", (int)l->id, "name",
-		l->name, "address", show_bind_address(l->addr, l->port), "hostname",
-		show_text(l->hostname), "on_refuse", show_on_refuse_word(l->on_refuse), "timeouts",
+		"{s:i, s:s, s:o, s:b, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o}", "id", (int)l->id,
+		"name", l->name, "paths", paths(l->paths), "direct", l->local == TW_LOCAL_DIRECT,
+		"address", show_bind_address(l->addr, l->port), "hostname", show_text(l->hostname),
+		"on_refuse", show_on_refuse_word(l->on_refuse), "timeouts",
 		show_timeouts(&l->timeouts), "no_sni", fallback_backends(router, l->no_sni_route),
 		"unknown_name", fallback_backends(router, l->unknown_name_route), "not_tls",
 		fallback_backends(router, l->not_tls_route), "stats", listener_counts(router, l));
