@@ -250,6 +250,29 @@ static int read_items(const struct yaml_node *items, const char *file,
 	return err;
 }
 
+static int complain_of_list(const struct yaml_node *node, const char *file, const char *what,
+			    struct config_problems *problems)
+{
+	const struct config_pos pos = {.file = file, .line = node->line, .column = node->column};
+
+	config_problem_add(problems, &pos, false, "List: items: %s", what);
+	return -EINVAL;
+}
+
+/* Nothing of it may go by unseen. */
+static int read_list(const struct yaml_node *list, const char *file,
+		     struct config_problems *problems, struct gateway_batch *batch)
+{
+	const struct yaml_node *items = yaml_get(list, "items");
+
+	for (size_t i = 0; i < list->n; i++)
+		if (yaml_is(list->items[2 * i], "items") && list->items[2 * i + 1] != items)
+			return complain_of_list(list->items[2 * i], file, "stands twice", problems);
+	if (items && items->type != YAML_SEQUENCE && !yaml_is_null(items))
+		return complain_of_list(items, file, "is not a list", problems);
+	return read_items(items, file, problems, batch);
+}
+
 int gateway_read(const struct yaml_node *node, const char *file, struct config_problems *problems,
 		 struct gateway_batch *batch)
 {
@@ -258,7 +281,7 @@ int gateway_read(const struct yaml_node *node, const char *file, struct config_p
 	int err;
 
 	if (kind && yaml_is(kind, "List"))
-		return read_items(yaml_get(node, "items"), file, problems, batch);
+		return read_list(node, file, problems, batch);
 	err = gw_read(node, file, problems, &o);
 	if (err == -ENOENT) {
 		batch->n_skipped++;
