@@ -128,13 +128,28 @@ bool gw_parse_number(const struct yaml_node *node, int64_t *ret)
 	return !errno && end == node->text + node->n;
 }
 
+bool gw_is_text(const struct yaml_node *node)
+{
+	static const char *const words[] = {"true", "True", "TRUE", "false", "False", "FALSE"};
+	char *end;
+
+	if (node->type != YAML_SCALAR || !node->is_plain || !node->n)
+		return node->type == YAML_SCALAR;
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+		if (yaml_is(node, words[i]))
+			return false;
+	if (!strchr("+-.0123456789", *node->text))
+		return true;
+	(void)strtod(node->text, &end);
+	return end != node->text + node->n;
+}
+
 char *gw_read_text(struct gw_reading *r, const struct yaml_node *map, const char *path,
 		   const char *key, size_t max, bool (*check)(const char *text), bool is_required,
 		   const char *fallback)
 {
 	const struct yaml_node *node = yaml_get(map, key);
 	char at[GW_PATH_SIZE], shown[SHOWN_SIZE];
-	int64_t number;
 
 	gw_join(at, path, key);
 	if (!node || yaml_is_null(node)) {
@@ -142,8 +157,7 @@ char *gw_read_text(struct gw_reading *r, const struct yaml_node *map, const char
 			gw_complain(r, map, at, "Required value");
 		return fallback ? gw_copy(r, fallback) : NULL;
 	}
-	if (node->type != YAML_SCALAR || strlen(node->text) != node->n ||
-	    gw_parse_number(node, &number)) {
+	if (!gw_is_text(node) || strlen(node->text) != node->n) {
 		gw_complain(r, node, at, "is not a text");
 	} else if (node->n > max) {
 		gw_complain(r, node, at, "may not be longer than %zu bytes", max);
@@ -280,7 +294,7 @@ void gw_read_pairs(struct gw_reading *r, const struct yaml_node *map, const char
 	for (size_t i = 0; *ret && i < node->n; i++) {
 		const struct yaml_node *k = node->items[2 * i], *v = node->items[2 * i + 1];
 
-		if (k->type != YAML_SCALAR || v->type != YAML_SCALAR) {
+		if (k->type != YAML_SCALAR || !gw_is_text(v)) {
 			gw_complain(r, v, at, "is not a mapping of texts");
 			continue;
 		}

@@ -38,6 +38,8 @@ void gw_check_keys(struct gw_reading *r, const struct yaml_node *node, const cha
 /* --- values ---------------------------------------------------------------------------------- */
 
 bool gw_parse_number(const struct yaml_node *node, int64_t *ret);
+/* Without quotes, YAML makes numbers, true and false of texts that look so. */
+bool gw_is_text(const struct yaml_node *node);
 /*
  * The text at @key of @map, or @fallback (copied; NULL = none) where there is none. @check NULL:
  * any text of at most @max bytes. NULL also where it is wrong.

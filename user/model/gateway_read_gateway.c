@@ -64,7 +64,9 @@ static void read_selector(struct gw_reading *r, const struct yaml_node *namespac
 		values = gw_read_list(r, list->items[i], item, "values", 0, 1000);
 		rule->values = values ? gw_many(r, values->n, sizeof(char *)) : NULL;
 		for (size_t k = 0; rule->values && k < values->n; k++)
-			if (values->items[k]->type == YAML_SCALAR)
+			if (!gw_is_text(values->items[k]))
+				gw_complain(r, values->items[k], item, "values: is not a text");
+			else
 				rule->values[rule->n_values++] = gw_copy(r, values->items[k]->text);
 		if ((rule->op == GW_IN || rule->op == GW_NOT_IN) != !!rule->n_values)
 			gw_complain(r, list->items[i], item,

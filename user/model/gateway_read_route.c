@@ -75,7 +75,9 @@ static void read_hostnames(struct gw_reading *r, const struct yaml_node *spec, s
 			       strlen(node->text) == node->n;
 
 		gw_join_index(at, "spec.hostnames", i);
-		if (is_text && gw_is_ip(node->text))
+		if (!gw_is_text(node))
+			gw_complain(r, node, at, "is not a text");
+		else if (is_text && gw_is_ip(node->text))
 			gw_complain(r, node, at, "Hostnames cannot contain an IP");
 		else if (is_text && strchr(node->text, '*') && !gw_is_hostname(node->text))
 			gw_complain(
