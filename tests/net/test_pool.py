@@ -268,6 +268,23 @@ def test_draining_and_a_new_configuration_close_warm_sockets(hosts, run, quiet):
         assert client.read(3 + len(data)) == b"one" + data
 
 
+@pytest.mark.parametrize("paths", [["socket", "relay"], ["relay"]], ids=["socket", "relay"])
+def test_a_pool_that_is_made_smaller_lets_go_of_its_sockets(hosts, run, quiet, paths):
+    """Now: the files that they take are promised to connections."""
+    backend = quiet(2, "one")
+    daemon = run([pooled(NAME, backend, pool=40)], paths=paths)
+    eventually(lambda: len(backend.socks) == 40)
+    daemon.hangup({"listeners": [{"name": "tls", "port": 443}], "paths": paths,
+                   "routes": [pooled(NAME, backend, pool=4)]}, wait_for="reload|load")
+    eventually(lambda: len(backend.socks) == 4)
+    data = hello(NAME)
+    for _ in range(20):
+        with hosts.client.connect(ROUTER4) as client:
+            client.send(data)
+            assert client.read(3 + len(data)) == b"one" + data
+    assert path(daemon)["pool_dead"] == 0
+
+
 def test_without_the_socket_path_warm_sockets_are_used_all_the_same(hosts, run, quiet):
     backend = quiet(2, "one")
     daemon = run([pooled(NAME, backend)], paths=["relay"])

@@ -221,6 +221,18 @@ static void unqueue(struct worker *w, const struct warm *warm)
 		push(w, find_warm(w, cookie));
 }
 
+/* Close the oldest. false: it has been handed out a moment ago. */
+static bool retire(struct worker *w, struct warm *warm)
+{
+	if (warm->pool->queue_fd >= 0) {
+		unqueue(w, warm);
+		if (is_handed_out(withdraw(w, warm)))
+			return false;
+	}
+	discard(w, warm);
+	return true;
+}
+
 static void expire(struct worker *w, struct pool *pool)
 {
 	struct warm *warm, *next;
@@ -232,14 +244,9 @@ static void expire(struct worker *w, struct pool *pool)
 	}
 	/* What the verdict program has handed out is in the ring. */
 	redirect_ring_event(w);
-	while ((warm = TAILQ_FIRST(&pool->ready)) && w->now_ms - warm->made_ms >= RENEW_MS) {
-		if (pool->queue_fd >= 0) {
-			unqueue(w, warm);
-			if (is_handed_out(withdraw(w, warm)))
-				break;
-		}
-		discard(w, warm);
-	}
+	while ((warm = TAILQ_FIRST(&pool->ready)) && w->now_ms - warm->made_ms >= RENEW_MS)
+		if (!retire(w, warm))
+			break;
 }
 
 static void tend(struct worker *w, struct pool *pool)
@@ -247,6 +254,8 @@ static void tend(struct worker *w, struct pool *pool)
 	expire(w, pool);
 	while (pool->n > pool->want && !TAILQ_EMPTY(&pool->connecting))
 		discard(w, TAILQ_FIRST(&pool->connecting));
+	while (pool->n > pool->want && retire(w, TAILQ_FIRST(&pool->ready)))
+		;
 	fill(w, pool);
 }
 
