@@ -323,19 +323,12 @@ static int add_source(struct worker *w, struct conn *c, size_t side)
 
 	if (r->phase[side] == REDIRECT_PASSED)
 		return arm(w, c, side);
-	/* Nothing may be redirected to a socket that holds what was passed: see is_sink_free(). */
-	if (is_passed(r, !side)) {
-		pair.state = TW_PAIR_ARMED;
-		pair.passed = pair.consumed = r->consumed[side] = c->flow[side].bytes;
-	}
 	err = sockmap_set_pair(sm, r->source[side].cookie, &pair);
 	if (!err)
 		err = sockmap_add_source(sm, r->source[side].cookie, c->side[side].source.fd);
-	if (err)
-		return err;
-	r->phase[side] = pair.state == TW_PAIR_ARMED ? REDIRECT_ARMED : REDIRECT_KERNEL;
-	c->side[side].in_map = true;
-	return 0;
+	if (!err)
+		r->phase[side] = REDIRECT_KERNEL;
+	return err;
 }
 
 /* From here on events only tell of ends; what came before is the verdict program's to look at. */
@@ -394,7 +387,9 @@ void redirect_try(struct worker *w, struct conn *c)
 		return;
 	}
 	r->is_joined = true;
-	err = add_source(w, c, BACKEND);
+	r->is_half = r->phase[CLIENT] == REDIRECT_ARMED && r->phase[BACKEND] == REDIRECT_RELAY;
+	if (!r->is_half)
+		err = add_source(w, c, BACKEND);
 	counter_add(err ? &sockmap_state(sm)->fallbacks : &sockmap_state(sm)->joined, 1);
 	conn_set_path(w, c, TW_PATH_SOCKET);
 	for (size_t i = 0; i < 2; i++)
@@ -583,7 +578,8 @@ void redirect_confirm_end(struct worker *w, struct conn *c, size_t side)
 	struct redirect *r = c->redirect;
 	struct side *s = &c->side[side];
 
-	if (!is_passed(r, side))
+	/* KERNEL: redirect_note_read() has found out just now. */
+	if (!is_passed(r, side) && r->phase[side] != REDIRECT_KERNEL)
 		return;
 	if (r->phase[side] == REDIRECT_ARMED)
 		rearm(w, c, side);
@@ -597,6 +593,24 @@ void redirect_confirm_end(struct worker *w, struct conn *c, size_t side)
 	redirect_step(w, c);
 }
 
+/*
+ * What was passed from the client has been read: nothing of it can wait behind what is redirected
+ * to its socket any more, which has one queue for both.
+ */
+static void join_backend(struct worker *w, struct conn *c)
+{
+	struct redirect *r = c->redirect;
+
+	if (!r->is_half || r->is_leaving || r->phase[CLIENT] != REDIRECT_KERNEL ||
+	    !is_idle(c, BACKEND))
+		return;
+	r->is_half = false;
+	if (add_source(w, c, BACKEND))
+		redirect_eject(w, c, TW_EJECT_NONE);
+	else
+		settle_in(w, c, BACKEND);
+}
+
 void redirect_step(struct worker *w, struct conn *c)
 {
 	struct redirect *r = c->redirect;
@@ -606,6 +620,7 @@ void redirect_step(struct worker *w, struct conn *c)
 	for (size_t i = 0; i < 2; i++) {
 		if (r->phase[i] == REDIRECT_ARMED)
 			rearm(w, c, i);
+		join_backend(w, c);
 		if (r->phase[i] == REDIRECT_KERNEL)
 			see_end(w, c, i);
 		if (r->phase[i] == REDIRECT_DRAINING)

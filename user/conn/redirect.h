@@ -14,8 +14,9 @@
  * ARMED    the same, until all that was passed has been read
  *
  * A connection is joined when nothing of it is in a pipe, or by the verdict program at its hello.
- * An ejection takes both directions out, and when both are in RELAY the sockets leave the maps and
- * the connection is the relay's for good.
+ * Where the client's socket is ARMED and the backend's was none of a pool, the latter stays in
+ * RELAY until the former is in KERNEL. An ejection takes both directions out, and when both are in
+ * RELAY the sockets leave the maps and the connection is the relay's for good.
  */
 #ifndef THRUWAY_REDIRECT_H
 #define THRUWAY_REDIRECT_H
@@ -56,6 +57,7 @@ struct redirect {
 	uint64_t consumed[2];	/* from that side: read by us while it was passed to us */
 	uint8_t phase[2];	/* enum redirect_phase, of the direction from that side */
 	bool is_joined;
+	bool is_half;		     /* the backend's socket is no source yet */
 	bool is_leaving;	     /* ejected: when both directions are the relay's, so is all */
 	uint16_t backoff_ms;	     /* DRAINING: between two looks */
 	uint16_t looks;		     /* since a byte was last taken */
