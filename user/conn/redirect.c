@@ -21,7 +21,6 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include "base/clock.h"
 #include "base/log.h"
 #include "conn/conn.h"
 #include "conn/listener.h"
@@ -35,11 +34,6 @@
 #define LOOKS_STUCK	  24
 /* TCP_ESTABLISHED (include/net/tcp_states.h); <netinet/tcp.h> has it, but not tcpi_bytes_acked. */
 #define STATE_ESTABLISHED 1
-/* One that cannot be taken off the path for want of memory or descriptors: tried so often. */
-#define LEAVE_TRIES	  50
-#define LEAVE_AGAIN_MS	  20
-/* How much longer than going over all sockets the rest is after it. */
-#define LEAVE_REST	  10
 /* Two readings that agree are of one moment; an acknowledgement between them is rare. */
 #define READINGS_MAX	  16
 
@@ -421,7 +415,7 @@ void redirect_adopt(struct worker *w, struct conn *c, uint64_t warm)
 /* --- draining -------------------------------------------------------------------------------- */
 
 /* The verdict program has seen the last byte from @side: this is the count to wait for. */
-static void start_draining(struct worker *w, struct conn *c, size_t side)
+void redirect_start_draining(struct worker *w, struct conn *c, size_t side)
 {
 	struct redirect *r = c->redirect;
 	struct tw_pair pair;
@@ -443,7 +437,7 @@ static void see_end(struct worker *w, struct conn *c, size_t side)
 
 	if (s->error) {
 		c->redirect->has_ended[side] = true;
-		start_draining(w, c, side);
+		redirect_start_draining(w, c, side);
 	} else if (s->rdhup) {
 		int n = sockmap_kick(s->source.fd);
 
@@ -453,7 +447,7 @@ static void see_end(struct worker *w, struct conn *c, size_t side)
 			s->error = (uint16_t)-n;
 		c->redirect->has_ended[side] = n == 0 || s->error;
 		if (c->redirect->has_ended[side])
-			start_draining(w, c, side);
+			redirect_start_draining(w, c, side);
 	}
 }
 
@@ -645,170 +639,11 @@ uint64_t redirect_due_ms(const struct worker *w, const struct conn *c)
 {
 	const struct redirect *r = c->redirect;
 
-	return r && is_draining(r) ? w->now_ms + r->backoff_ms : UINT64_MAX;
-}
-
-/* --- leaving --------------------------------------------------------------------------------- */
-
-static void queue_leaving(struct worker *w, struct redirect *r)
-{
-	r->is_queued = true;
-	TAILQ_INSERT_TAIL(&w->redirect.leaving, r, queue);
-}
-
-void redirect_eject(struct worker *w, struct conn *c, enum tw_ejection why)
-{
-	struct redirect *r = c->redirect;
-	__u64 *counters = (__u64 *)&sockmap_state(w->redirect.sockmap)->ejected;
-
-	if (r->is_leaving || !r->is_joined)
-		return;
-	r->is_leaving = true;
-	c->ejection = why;
-	if (why)
-		counter_add(&counters[why - 1], 1);
-	queue_leaving(w, r);
-}
-
-static bool is_source(const struct redirect *r, size_t side)
-{
-	return r->phase[side] == REDIRECT_KERNEL || r->phase[side] == REDIRECT_ARMED;
-}
-
-/* The sources of the queue are out, but for those that hold something that we have not read. */
-static void leave_one(struct worker *w, struct conn *c)
-{
-	struct redirect *r = c->redirect;
-
-	for (size_t i = 0; i < 2; i++) {
-		if (!is_source(r, i))
-			continue;
-		/* It may have been ARMED to the last; then nothing was redirected. */
-		if (!sockmap_is_source(w->redirect.sockmap, r->source[i].cookie))
-			start_draining(w, c, i);
-	}
-	conn_make_ready(w, c);
-}
-
-void redirect_leave_again(struct worker *w, struct conn *c)
-{
-	struct redirect *r = c->redirect;
-
-	if (!r || !r->is_leaving || r->is_queued || w->now_ms < r->leave_ms)
-		return;
-	for (size_t i = 0; i < 2 && !r->is_queued; i++)
-		if (r->phase[i] == REDIRECT_KERNEL ||
-		    (r->phase[i] == REDIRECT_ARMED && !c->flow[i].pending && !c->side[i].readable))
-			queue_leaving(w, r);
-}
-
-static size_t list_leaving(const struct redirect_queue *queue, struct sockmap_leaving *ret_list)
-{
-	struct redirect *r;
-	size_t n = 0;
-
-	TAILQ_FOREACH (r, queue, queue)
-		for (size_t i = 0; i < 2; i++) {
-			struct conn *c = r->source[CLIENT].conn;
-
-			if (!is_source(r, i))
-				continue;
-			if (r->phase[i] == REDIRECT_ARMED && !c->flow[i].pending)
-				r->consumed[i] = c->flow[i].bytes;
-			ret_list[n].cookie = r->source[i].cookie;
-			ret_list[n++].consumed = r->consumed[i];
-		}
-	return n;
-}
-
-/* The iterator needs a descriptor for a moment, and there may be none. */
-static int take_out(struct worker *w, const struct redirect_queue *queue)
-{
-	struct sockmap_leaving *list;
-	struct redirect *r;
-	size_t n = 0;
-	int err;
-
-	TAILQ_FOREACH (r, queue, queue)
-		n += 2;
-	list = malloc(n * sizeof(*list));
-	if (!list)
-		return -ENOMEM;
-	n = list_leaving(queue, list);
-	err = !n ? 0 : sockmap_leave(w->redirect.sockmap, list, n);
-	if (err == -EMFILE || err == -ENFILE) {
-		worker_give_reserve(w);
-		err = sockmap_leave(w->redirect.sockmap, list, n);
-		/* Else with the next connection that is refused for want of one. */
-		(void)worker_take_reserve(w);
-	}
-	free(list);
-	return err;
-}
-
-/* It could not be taken out. As long as it is joined, nothing bounds the memory that it takes. */
-static void leave_later(struct worker *w, struct conn *c)
-{
-	struct redirect *r = c->redirect;
-
-	if (++r->failures == LEAVE_TRIES) {
-		conn_kill(w, c, TW_END_io_error);
-		return;
-	}
-	r->leave_ms = w->now_ms + LEAVE_AGAIN_MS;
-	timer_set(&w->timers, &c->timer, r->leave_ms);
-}
-
-/*
- * Going over all sockets of the network namespace takes milliseconds, in which nobody is served,
- * and any client can ask for it. So there is a rest after it, unless memory is at stake.
- */
-static bool is_to_wait(struct worker *w)
-{
-	struct redirect *r = TAILQ_FIRST(&w->redirect.leaving);
-	struct conn *first = r->source[CLIENT].conn;
-
-	if (w->now_ms >= w->redirect.leave_ms)
-		return false;
-	TAILQ_FOREACH (r, &w->redirect.leaving, queue)
-		switch ((enum tw_ejection)r->source[CLIENT].conn->ejection) {
-		case TW_EJECT_bulk:
-		case TW_EJECT_urgent:
-			break;
-		default:
-			return false;
-		}
-	if (w->redirect.leave_ms < first->timer.due_ms)
-		timer_set(&w->timers, &first->timer, w->redirect.leave_ms);
-	return true;
-}
-
-void redirect_leave_queued(struct worker *w)
-{
-	struct redirect_queue queue = TAILQ_HEAD_INITIALIZER(queue);
-	struct redirect *r;
-	int64_t began_ms, took_ms;
-	int err;
-
-	if (TAILQ_EMPTY(&w->redirect.leaving) || is_to_wait(w))
-		return;
-	TAILQ_CONCAT(&queue, &w->redirect.leaving, queue);
-	began_ms = clock_ms();
-	err = take_out(w, &queue);
-	took_ms = clock_ms() - began_ms;
-	w->redirect.leave_ms = w->now_ms + (uint64_t)took_ms * LEAVE_REST;
-	if (err && worker_may_complain(w))
-		log_err("socket path: sockets cannot be taken out of the map: %s", strerror(-err));
-	while ((r = TAILQ_FIRST(&queue))) {
-		struct conn *c = r->source[CLIENT].conn;
-
-		TAILQ_REMOVE(&queue, r, queue);
-		r->is_queued = false;
-		if (err)
-			leave_later(w, c);
-		else
-			leave_one(w, c);
-	}
+	if (!r)
+		return UINT64_MAX;
+	if (is_draining(r))
+		return w->now_ms + r->backoff_ms;
+	return r->is_leaving && r->leave_ms > w->now_ms ? r->leave_ms : UINT64_MAX;
 }
 
 /* --- the end, and questions ------------------------------------------------------------------ */

@@ -84,8 +84,6 @@ int redirect_tools_init(struct worker *worker);
 void redirect_tools_fini(struct worker *worker);
 /* The ring is readable. */
 void redirect_ring_event(struct worker *worker);
-/* Take those out that were ejected in this round. */
-void redirect_leave_queued(struct worker *worker);
 
 /* Is what @listener accepts to be a source from its first byte on? See to it. */
 void redirect_watch_listener(struct worker *worker, const struct listener *listener);
@@ -109,10 +107,6 @@ void redirect_adopt(struct worker *worker, struct conn *conn, uint64_t warm);
  * Sets eof of a side whose bytes have all been passed on. A later look is arranged for.
  */
 void redirect_step(struct worker *worker, struct conn *conn);
-/* One that is leaving may have read, or may have by now, what kept it back: try once more. */
-void redirect_leave_again(struct worker *worker, struct conn *conn);
-/* Take @conn off the path. */
-void redirect_eject(struct worker *worker, struct conn *conn, enum tw_ejection why);
 /* The connection has ended and its sockets are closed. Accepts one that never was joined. */
 void redirect_end(struct worker *worker, struct conn *conn);
 
@@ -131,5 +125,18 @@ void redirect_counts(const struct worker *worker, const struct conn *conn, uint6
 		     uint64_t *ret_last_ms);
 /* When redirect_step() wants to look again; UINT64_MAX = only after an event. */
 uint64_t redirect_due_ms(const struct worker *worker, const struct conn *conn);
+
+/* --- redirect_leave.c ---------------------------------------------------------------------------
+ */
+
+/* Take @conn off the path. */
+void redirect_eject(struct worker *worker, struct conn *conn, enum tw_ejection why);
+/* Take those out that were ejected in this round. */
+void redirect_leave_queued(struct worker *worker);
+/* One that is leaving may have read, or may have by now, what kept it back: try once more. */
+void redirect_leave_again(struct worker *worker, struct conn *conn);
+/* redirect.c: the verdict program has seen the last byte from @side; this is the count to wait for.
+ */
+void redirect_start_draining(struct worker *worker, struct conn *conn, size_t side);
 
 #endif

@@ -101,9 +101,9 @@ static void loop(struct worker *w)
 		for (int i = 0; i < n; i++)
 			dispatch(w, &events[i]);
 		timer_advance(&w->timers, w->now_ms, fire, w);
-		redirect_leave_queued(w);
 		if (!TAILQ_EMPTY(&w->ready))
 			run_ready(w);
+		redirect_leave_queued(w);
 		pool_refill(w);
 		conn_free_dead(w);
 		listener_free_dead(w);
