@@ -31,6 +31,7 @@ struct sock {
 struct tcp_sock {
 	__u32 copied_seq; /* head of what has not been read (net/ipv4/tcp.c) */
 	__u32 write_seq;  /* tail of what has been written */
+	__u16 urg_data;	  /* not 0: urgent data has come */
 } __attribute__((preserve_access_index));
 
 /* include/net/tcp.h: what TCP keeps in sk_buff.cb. */

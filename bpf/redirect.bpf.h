@@ -141,6 +141,18 @@ static __always_inline bool redirect_is_bulk(struct tw_pair *pair)
 	return false;
 }
 
+/*
+ * The worker cannot be asked to watch for it: the kernel wakes who waits for EPOLLPRI with every
+ * segment (sock_def_readable()).
+ */
+static __always_inline bool redirect_has_urgent(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct tcp_sock *tcp = sk ? bpf_skc_to_tcp_sock(sk) : NULL;
+
+	return tcp && tcp->urg_data;
+}
+
 /* Every TW_BACKLOG_STEP bytes: how much waits for the reader, and is this still the right path? */
 static __always_inline void redirect_check(__u64 cookie, struct tw_pair *pair)
 {
@@ -206,6 +218,8 @@ static __always_inline int redirect(struct __sk_buff *skb, __u64 cookie, struct 
 	if (bpf_sk_redirect_hash(skb, &tw_sinks, &pair->peer, 0) != SK_PASS)
 		return redirect_drop();
 	redirect_count(pair, skb->len);
+	if (!pair->ejection && redirect_has_urgent(skb))
+		redirect_eject(cookie, pair, TW_EJECT_urgent);
 	if (pair->redirected >= pair->check_at)
 		redirect_check(cookie, pair);
 	return SK_PASS;

@@ -257,7 +257,7 @@ void conn_end_all(struct worker *w, enum tw_reason reason)
 static bool set_events(struct worker *w, struct side *side)
 {
 	struct epoll_event event = {
-		.events = EPOLLRDHUP | EPOLLPRI | EPOLLET | (side->is_quiet ? 0u : EPOLLIN) |
+		.events = EPOLLRDHUP | EPOLLET | (side->is_quiet ? 0u : EPOLLIN | EPOLLPRI) |
 			  (side->wants_out ? EPOLLOUT : 0u),
 		.data.ptr = side,
 	};
