@@ -85,6 +85,13 @@ class Thruwayd:
         if wait_for:
             self.process.wait_for(wait_for, after=after)
 
+    def stand_still(self):
+        """SIGSTOP, when it has taken effect."""
+        self.process.signal(signal.SIGSTOP)
+        tasks = f"/proc/{self.pid}/task"
+        eventually(lambda: all(open(f"{tasks}/{task}/stat", encoding="ascii").read().rsplit(")", 1)[1].split()[0] == "T"
+                               for task in os.listdir(tasks)), what="all threads stopped")
+
     def leave_descriptors(self, n):
         """It may open n more files than it has open now."""
         most = len(os.listdir(f"/proc/{self.pid}/fd")) + n
