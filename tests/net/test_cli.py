@@ -358,7 +358,7 @@ TEXT = {
                                     "x.example.com,*.example.com"],
     "listener show": ["*:443", "(all)", "reset", "40"],
     "listener show tls": ["unknown to    10.0.0.9:22", "2 no_sni", "40 accepted, 1 waiting"],
-    "backend show": ["10.0.0.5:8443  drained  app.example.com"],
+    "backend show": ["10.0.0.5:8443  drained     0  app.example.com"],
     "conn show": ["1000000000001", "192.0.2.1:50000", "relay", "517 B", "4.0 KiB", "1m05s", "350ms"],
     "stats": ["40 accepted, 1 waiting, 2 active, 12 in all", "no_sni         3", "app.example.com"],
     "status": ["thruwayd 0.1.0, instance x, pid 1, up 1m30s", "7 open of at most 1000"],
