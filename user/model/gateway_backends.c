@@ -6,6 +6,7 @@
 
 #include "base/index.h"
 #include "model/gateway_resolving.h"
+#include "model/shares.h"
 
 /* --- references ------------------------------------------------------------------------------ */
 
@@ -92,17 +93,6 @@ static int resolve_backend(const struct gateway *gw, const struct gw_object *rou
 
 /* --- shares ---------------------------------------------------------------------------------- */
 
-static uint64_t greatest_divisor(uint64_t a, uint64_t b)
-{
-	while (b) {
-		uint64_t rest = a % b;
-
-		a = b;
-		b = rest;
-	}
-	return a;
-}
-
 static size_t n_kept(const struct share *share, size_t most)
 {
 	size_t n = share->endpoints.n ? share->endpoints.n : 1; /* the one that refuses */
@@ -161,7 +151,7 @@ static int add_shares(const struct share *shares, size_t n, struct config_route 
 		size_t k = n_kept(&shares[i], most_endpoints);
 
 		if (factor <= TW_WEIGHT_MAX)
-			factor = factor / greatest_divisor(factor, k) * k;
+			factor = factor / shares_gcd(factor, k) * k;
 		n_backends += k;
 		most = shares[i].weight > most ? shares[i].weight : most;
 	}

@@ -6,10 +6,10 @@
 
 _Static_assert((uint64_t)TW_ROUTE_BACKENDS_MAX *TW_WEIGHT_MAX <= UINT32_MAX, "total fits");
 
-static uint32_t gcd(uint32_t a, uint32_t b)
+uint64_t shares_gcd(uint64_t a, uint64_t b)
 {
 	while (b) {
-		uint32_t rest = a % b;
+		uint64_t rest = a % b;
 
 		a = b;
 		b = rest;
@@ -23,9 +23,9 @@ static uint32_t stride_for(uint32_t total)
 
 	/* 1 is coprime to everything, so that the search ends. */
 	for (uint32_t away = 0; away < golden; away++) {
-		if (gcd(golden + away, total) == 1)
+		if (shares_gcd(golden + away, total) == 1)
 			return golden + away;
-		if (gcd(golden - away, total) == 1)
+		if (shares_gcd(golden - away, total) == 1)
 			return golden - away;
 	}
 	return 1;
@@ -36,7 +36,7 @@ void shares_divide(struct table_slot *slots, size_t n, uint32_t *ret_total, uint
 	uint32_t divisor = 0, total = 0;
 
 	for (size_t i = 0; i < n; i++)
-		divisor = gcd(divisor, slots[i].weight);
+		divisor = (uint32_t)shares_gcd(divisor, slots[i].weight);
 	for (size_t i = 0; i < n; i++) {
 		total += divisor ? slots[i].weight / divisor : 0;
 		slots[i].upto = total;

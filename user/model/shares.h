@@ -18,4 +18,7 @@ void shares_divide(struct table_slot *slots, size_t n, uint32_t *ret_total, uint
 /* Hash of a backend's text for balance: source. Never to change: clients would move. */
 uint32_t shares_hash(const char *text);
 
+/* The greatest number that divides both; 0 divides by anything. */
+uint64_t shares_gcd(uint64_t a, uint64_t b);
+
 #endif
