@@ -27,6 +27,7 @@
 
 #include <uthash.h>
 
+#include "base/timer.h"
 #include "thruway/decide.h"
 #include "thruway/socket.h"
 
@@ -76,7 +77,8 @@ struct redirect_tools {
 	struct sockmap_ring *ring;
 	struct redirect_source *sources; /* by cookie */
 	struct redirect_queue leaving;
-	uint64_t leave_ms; /* the next may leave, but for those that cannot wait */
+	uint64_t leave_ms;	  /* the next may leave, but for those that cannot wait */
+	struct timer leave_timer; /* wakes the worker for it */
 };
 
 /* 0 or -errno; @worker->shared->sockmap NULL = the path is not used. */
@@ -126,8 +128,7 @@ void redirect_counts(const struct worker *worker, const struct conn *conn, uint6
 /* When redirect_step() wants to look again; UINT64_MAX = only after an event. */
 uint64_t redirect_due_ms(const struct worker *worker, const struct conn *conn);
 
-/* --- redirect_leave.c ---------------------------------------------------------------------------
- */
+/* --- leaving: redirect_leave.c --------------------------------------------------------------- */
 
 /* Take @conn off the path. */
 void redirect_eject(struct worker *worker, struct conn *conn, enum tw_ejection why);
@@ -135,8 +136,7 @@ void redirect_eject(struct worker *worker, struct conn *conn, enum tw_ejection w
 void redirect_leave_queued(struct worker *worker);
 /* One that is leaving may have read, or may have by now, what kept it back: try once more. */
 void redirect_leave_again(struct worker *worker, struct conn *conn);
-/* redirect.c: the verdict program has seen the last byte from @side; this is the count to wait for.
- */
+/* redirect.c: the verdict program has seen the last byte from @side. */
 void redirect_start_draining(struct worker *worker, struct conn *conn, size_t side);
 
 #endif

@@ -134,8 +134,7 @@ static void leave_later(struct worker *w, struct conn *c)
  */
 static bool is_to_wait(struct worker *w)
 {
-	struct redirect *r = TAILQ_FIRST(&w->redirect.leaving);
-	struct conn *first = r->source[CLIENT].conn;
+	struct redirect *r;
 
 	if (w->now_ms >= w->redirect.leave_ms)
 		return false;
@@ -147,8 +146,7 @@ static bool is_to_wait(struct worker *w)
 		default:
 			return false;
 		}
-	if (w->redirect.leave_ms < first->timer.due_ms)
-		timer_set(&w->timers, &first->timer, w->redirect.leave_ms);
+	timer_set(&w->timers, &w->redirect.leave_timer, w->redirect.leave_ms);
 	return true;
 }
 

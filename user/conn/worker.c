@@ -76,6 +76,8 @@ static void fire(void *arg, struct timer *timer)
 		listener_resume(w);
 	else if (timer == &w->pool.timer)
 		pool_timer(w);
+	else if (timer == &w->redirect.leave_timer)
+		; /* only wakes: what waits is seen to at the end of the round */
 	else
 		conn_timer(w, timer);
 }
