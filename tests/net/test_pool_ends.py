@@ -144,6 +144,14 @@ def test_an_end_that_comes_before_the_daemon_hears_of_the_join_is_passed_on(host
     daemon.settle(active=0, waiting=0)
 
 
+def say_in_pieces(client, backend, data):
+    """A hello in two pieces: joining the two is left to the daemon."""
+    client.send(data[:5])
+    assert client.is_quiet(0.01)
+    client.send(data[5:])
+    assert backend.read(len(data)) == data
+
+
 @pytest.mark.usefixtures("small_buffers")
 def test_bytes_that_the_relay_sends_while_a_connection_is_joined_do_not_bring_its_end_forward(hosts, run, listener):
     daemon = run([pooled(NAME, listener, pool=1)], workers=1)
@@ -151,10 +159,7 @@ def test_bytes_that_the_relay_sends_while_a_connection_is_joined_do_not_bring_it
     first, tail = random.Random(1).randbytes(MIB), random.Random(2).randbytes(MIB)
     eventually(lambda: n_warm(daemon))
     with hosts.client.connect(ROUTER4) as client:
-        client.send(data[:5])
-        assert client.is_quiet(0.01)
-        client.send(data[5:])  # in two pieces, joining the two is left to the daemon
-        assert backend.read(len(data)) == data
+        say_in_pieces(client, backend, data)
         daemon.process.signal(signal.SIGSTOP)
         try:
             assert client.is_quiet(0.1)
@@ -196,10 +201,7 @@ def test_what_was_passed_to_the_daemon_does_not_wait_behind_what_the_kernel_redi
     eventually(lambda: n_warm(daemon))
     client = hosts.client.connect(ROUTER4)
     client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32768)
-    client.send(data[:5])
-    assert client.is_quiet(0.01)
-    client.send(data[5:])  # in two pieces, joining the two is left to the daemon
-    assert backend.read(len(data)) == data
+    say_in_pieces(client, backend, data)
     daemon.process.signal(signal.SIGSTOP)
     try:
         assert client.is_quiet(0.1)
