@@ -132,8 +132,9 @@ static const struct explain_case {
 	 ONE "route default/a (app.example.com) only: the only TLSRoute that has the name here\n"
 	     "service default/app:443*3 38%: 10.1.0.1:8443 10.1.0.2:8443\n"
 	     "service default/two:443*0 0%:\n"
-	     "service default/nope:443*1 12%: (its share is refused)\n"
-	     "service default/none:443*4 50%: (its share is refused)\n"
+	     "service default/nope:443*1 12%: (its share is refused: BackendNotFound: no Service "
+	     "default/nope)\n"
+	     "service default/none:443*4 50%: (its share is refused: no endpoint is ready)\n"
 	     "obstacle TLSRoute default/a: ResolvedRefs=False/BackendNotFound: no Service "
 	     "default/nope\n"},
 	{"a Service without endpoints", "app.example.com", 443,
@@ -144,7 +145,8 @@ static const struct explain_case {
 	 WILD ROUTE("a", "", "", "app.example.com", "{name: s, namespace: other, port: 443}"),
 	 ONE
 	 "route default/a (app.example.com) only: the only TLSRoute that has the name here\n"
-	 "service other/s:443*1 100%: (its share is refused)\n"
+	 "service other/s:443*1 100%: (its share is refused: RefNotPermitted: no ReferenceGrant in "
+	 "namespace other permits Service s)\n"
 	 "obstacle TLSRoute default/a: ResolvedRefs=False/RefNotPermitted: no ReferenceGrant in "
 	 "namespace other permits Service s\n"},
 	{"a route of a namespace that is not allowed", "app.example.com", 443,

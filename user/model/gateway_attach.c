@@ -5,57 +5,6 @@
 #include "model/gateway_resolving.h"
 #include "model/table.h"
 
-/* --- namespaces ------------------------------------------------------------------------------ */
-
-static const char *label_of(const struct gateway *gw, const char *ns, const char *key)
-{
-	const struct gw_object *o = gw_find(gw, GW_NAMESPACE, "", ns);
-
-	for (size_t i = 0; o && i < o->n_labels; i++)
-		if (!strcmp(o->labels[i].key, key))
-			return o->labels[i].value;
-	/* Every API server puts this one on. */
-	return strcmp(key, "kubernetes.io/metadata.name") ? NULL : ns;
-}
-
-static bool is_among(const char *text, char *const *values, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (!strcmp(values[i], text))
-			return true;
-	return false;
-}
-
-static bool rule_fits(const struct gw_selector_rule *rule, const char *value)
-{
-	switch (rule->op) {
-	case GW_IN:
-		return value && is_among(value, rule->values, rule->n_values);
-	case GW_NOT_IN:
-		return !value || !is_among(value, rule->values, rule->n_values);
-	case GW_EXISTS:
-		return value;
-	default:
-		return !value;
-	}
-}
-
-static bool selector_fits(const struct gateway *gw, const struct gw_listener *l, const char *ns)
-{
-	if (!l->has_selector)
-		return false;
-	for (size_t i = 0; i < l->n_labels; i++) {
-		const char *value = label_of(gw, ns, l->labels[i].key);
-
-		if (!value || strcmp(value, l->labels[i].value) != 0)
-			return false;
-	}
-	for (size_t i = 0; i < l->n_rules; i++)
-		if (!rule_fits(&l->rules[i], label_of(gw, ns, l->rules[i].key)))
-			return false;
-	return true;
-}
-
 /* --- parents --------------------------------------------------------------------------------- */
 
 static bool is_allowed(const struct gateway *gw, const struct gw_object *gateway,
@@ -71,7 +20,7 @@ static bool is_allowed(const struct gateway *gw, const struct gw_object *gateway
 		return true;
 	if (l->from == GW_SAME)
 		return !strcmp(gateway->ns, route->ns);
-	return selector_fits(gw, l, route->ns);
+	return gw_selector_fits(gw, l, route->ns);
 }
 
 static bool has_name(const struct gw_listener *l, const struct gw_object *route)

@@ -175,6 +175,17 @@ static bool is_any_cut(const struct share *shares, size_t n)
 	return false;
 }
 
+static int note_fault(struct gw_backend *b, const struct share *share)
+{
+	free(b->fault);
+	b->fault = NULL;
+	if (share->reason && asprintf(&b->fault, "%s: %s", share->reason, share->message) < 0) {
+		b->fault = NULL;
+		return -ENOMEM;
+	}
+	return 0;
+}
+
 static void settle_references(struct gw_object *route, const struct share *shares)
 {
 	const struct share *bad = NULL;
@@ -204,8 +215,11 @@ int gw_resolve_backends(const struct gateway *gw, struct gw_object *route,
 
 	if (!shares)
 		return -ENOMEM;
-	for (size_t i = 0; i < route->n_backends && !err; i++)
+	for (size_t i = 0; i < route->n_backends && !err; i++) {
 		err = resolve_backend(gw, route, &route->backends[i], &shares[i]);
+		if (!err)
+			err = note_fault(&route->backends[i], &shares[i]);
+	}
 	if (!route->n_backends)
 		shares[0].weight = 1; /* forwards nothing: every connection is refused */
 	if (!err)

@@ -324,12 +324,10 @@ static const struct gw_condition *find_false(const struct gw_conditions *c, cons
 	return NULL;
 }
 
-static bool has_unresolved(const struct gw_object *route)
+static json_t *why_refused(const struct gw_backend *b)
 {
-	for (size_t i = 0; i < route->n_parents; i++)
-		if (find_false(&route->parents[i].conditions, "ResolvedRefs"))
-			return true;
-	return false;
+	return json_sprintf("its share is refused: %s",
+			    b->fault ? b->fault : "no endpoint is ready");
 }
 
 static json_t *explain_services(const struct explaining *e)
@@ -342,21 +340,17 @@ static json_t *explain_services(const struct explaining *e)
 	for (size_t i = 0; e->route && i < e->route->n_backends; i++) {
 		const struct gw_backend *b = &e->route->backends[i];
 		double share = sum > 0 ? b->weight / sum : 0;
-		const char *text = NULL;
 		bool is_refused = false;
 
 		endpoints = endpoints_between(e, at, at + share, &is_refused);
 		at += share;
-		if (is_refused)
-			text = has_unresolved(e->route)
-				       ? "its share is refused"
-				       : "its share is refused: no endpoint is ready";
 		json_array_append_new(services,
 				      json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:o, s:o}", "kind",
 						b->kind, "namespace", b->ns ? b->ns : e->route->ns,
 						"name", b->name, "port", (int)b->port, "weight",
 						(int)b->weight, "share", 100 * share, "endpoints",
-						endpoints, "text", text_or_null(text)));
+						endpoints, "text",
+						is_refused ? why_refused(b) : json_null()));
 	}
 	return services;
 }

@@ -145,7 +145,7 @@ bool gw_is_text(const struct yaml_node *node)
 }
 
 char *gw_read_text(struct gw_reading *r, const struct yaml_node *map, const char *path,
-		   const char *key, size_t max, bool (*check)(const char *text), bool is_required,
+		   const char *key, size_t max, const struct gw_pattern *pattern, bool is_required,
 		   const char *fallback)
 {
 	const struct yaml_node *node = yaml_get(map, key);
@@ -161,9 +161,9 @@ char *gw_read_text(struct gw_reading *r, const struct yaml_node *map, const char
 		gw_complain(r, node, at, "is not a text");
 	} else if (node->n > max) {
 		gw_complain(r, node, at, "may not be longer than %zu bytes", max);
-	} else if (check && !check(node->text)) {
-		gw_complain(r, node, at, "\"%s\" is not valid here",
-			    log_quote(shown, sizeof(shown), node->text, node->n));
+	} else if (pattern && !pattern->fits(node->text)) {
+		gw_complain(r, node, at, "\"%s\" is not %s",
+			    log_quote(shown, sizeof(shown), node->text, node->n), pattern->what);
 	} else {
 		return gw_copy(r, node->text);
 	}
@@ -210,7 +210,8 @@ int gw_read_word(struct gw_reading *r, const struct yaml_node *map, const char *
 		 const char *key, const char *const *words, size_t n, int fallback)
 {
 	const struct yaml_node *node = yaml_get(map, key);
-	char at[GW_PATH_SIZE], shown[SHOWN_SIZE] = "";
+	char at[GW_PATH_SIZE], shown[SHOWN_SIZE] = "", supported[120] = "";
+	size_t len = 0;
 
 	if (!node || yaml_is_null(node))
 		return fallback;
@@ -220,7 +221,11 @@ int gw_read_word(struct gw_reading *r, const struct yaml_node *map, const char *
 	gw_join(at, path, key);
 	if (node->type == YAML_SCALAR)
 		log_quote(shown, sizeof(shown), node->text, node->n);
-	gw_complain(r, node, at, "Unsupported value%s%s", *shown ? ": " : "", shown);
+	for (size_t i = 0; i < n && len < sizeof(supported); i++)
+		len += (size_t)snprintf(supported + len, sizeof(supported) - len, "%s\"%s\"",
+					i ? ", " : "", words[i]);
+	gw_complain(r, node, at, "Unsupported value: \"%s\": supported values: %s", shown,
+		    supported);
 	return fallback;
 }
 

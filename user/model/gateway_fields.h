@@ -35,17 +35,23 @@ void gw_join_index(char dst[GW_PATH_SIZE], const char *path, size_t index);
  */
 void gw_check_keys(struct gw_reading *r, const struct yaml_node *node, const char *path);
 
+/* What a text must look like. */
+struct gw_pattern {
+	bool (*fits)(const char *text);
+	const char *what; /* for messages: "a group" */
+};
+
 /* --- values ---------------------------------------------------------------------------------- */
 
 bool gw_parse_number(const struct yaml_node *node, int64_t *ret);
 /* Without quotes, YAML makes numbers, true and false of texts that look so. */
 bool gw_is_text(const struct yaml_node *node);
 /*
- * The text at @key of @map, or @fallback (copied; NULL = none) where there is none. @check NULL:
+ * The text at @key of @map, or @fallback (copied; NULL = none) where there is none. @pattern NULL:
  * any text of at most @max bytes. NULL also where it is wrong.
  */
 char *gw_read_text(struct gw_reading *r, const struct yaml_node *map, const char *path,
-		   const char *key, size_t max, bool (*check)(const char *text), bool is_required,
+		   const char *key, size_t max, const struct gw_pattern *pattern, bool is_required,
 		   const char *fallback);
 uint32_t gw_read_number(struct gw_reading *r, const struct yaml_node *map, const char *path,
 			const char *key, int64_t min, int64_t max, bool is_required,
@@ -69,14 +75,11 @@ void gw_read_pairs(struct gw_reading *r, const struct yaml_node *map, const char
 
 /* --- patterns (apis/v1/shared_types.go) ------------------------------------------------------ */
 
-bool gw_is_hostname(const char *text);
-bool gw_is_subdomain(const char *text);
-bool gw_is_label(const char *text);
-bool gw_is_group(const char *text);
-bool gw_is_kind(const char *text);
-bool gw_is_any(const char *text); /* but the empty one */
-bool gw_is_protocol(const char *text);
-bool gw_is_controller(const char *text);
+extern const struct gw_pattern gw_hostname, gw_subdomain, gw_label, gw_group, gw_kind_name,
+	gw_protocol, gw_controller;
+extern const struct gw_pattern gw_port_name; /* a label, or empty */
+extern const struct gw_pattern gw_not_empty;
+
 bool gw_is_ip(const char *text);
 bool gw_is_ip_text(const struct yaml_node *node);
 

@@ -49,6 +49,8 @@ static void check_listener(const struct gw_resolving *r, struct gw_listener *l)
 	else if (l->protocol != GW_TLS)
 		refuse_listener(l, "UnsupportedProtocol",
 				"only protocol TLS in mode Passthrough is served");
+	else if (l->from == GW_SELECTOR && gw_selector_fault(l))
+		refuse_listener(l, "UnsupportedValue", gw_selector_fault(l));
 	if (n_bad && l->is_accepted && !gw_is_terminated(l))
 		gw_set(&l->conditions, "ResolvedRefs", false, "InvalidRouteKinds",
 		       "only TLSRoute can be attached here");

@@ -42,6 +42,7 @@ void gw_backends_free(struct gw_backend *backends, size_t n)
 		free(backends[i].kind);
 		free(backends[i].ns);
 		free(backends[i].name);
+		free(backends[i].fault);
 	}
 	free(backends);
 }

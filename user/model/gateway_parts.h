@@ -43,7 +43,7 @@ struct gw_conditions {
 
 struct gw_selector_rule {
 	char *key;
-	enum { GW_IN, GW_NOT_IN, GW_EXISTS, GW_DOES_NOT_EXIST } op;
+	enum { GW_IN, GW_NOT_IN, GW_EXISTS, GW_DOES_NOT_EXIST, GW_UNKNOWN } op;
 	char **values;
 	size_t n_values;
 };
@@ -102,6 +102,8 @@ struct gw_parent {
 struct gw_backend {
 	char *group, *kind, *ns, *name;
 	uint32_t port, weight;
+	/* resolved */
+	char *fault; /* why its share is refused: reason and message; NULL = it leads somewhere */
 };
 
 struct gw_grant_from {
@@ -220,9 +222,17 @@ int gw_store_replace(struct gateway *gateway, const struct gw_object *was,
 		     struct gw_object *object);
 int gw_store_remove(struct gateway *gateway, const struct gw_object *object);
 
-/* gateway_read.c: 0 and a new object; -ENOENT: not one of our kinds; -EINVAL; -ENOMEM. */
-int gw_read(const struct yaml_node *node, const char *file, struct config_problems *problems,
-	    struct gw_object **ret_object);
+/* What an object says it is. Lent. */
+struct gw_type {
+	const char *api_version; /* group/version, of the core group the version alone */
+	const char *kind;
+};
+
+/* gateway_read.c: is it one of our kinds, in a version that is read? */
+bool gw_is_read(const struct gw_type *type);
+/* 0 and a new object; -ENOENT: not one of our kinds; -EINVAL; -ENOMEM. */
+int gw_read(const struct yaml_node *node, const struct gw_type *type, const char *file,
+	    struct config_problems *problems, struct gw_object **ret_object);
 const char *gw_kind_word(enum gw_kind kind);
 
 /* gateway_object.c: accepts NULL, returns NULL. */

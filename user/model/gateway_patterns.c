@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The patterns that the Gateway API's types have (apis/v1/shared_types.go). */
+/* The patterns that fields of objects have (Gateway API: apis/v1/shared_types.go). */
 #include <ctype.h>
 #include <string.h>
 
@@ -33,26 +33,31 @@ static bool is_dns(const char *text, size_t len, bool is_one_label)
 	return true;
 }
 
-bool gw_is_hostname(const char *text)
+static bool is_hostname(const char *text)
 {
 	if (!strncmp(text, "*.", 2))
 		text += 2;
 	return is_dns(text, strlen(text), false);
 }
 
-bool gw_is_subdomain(const char *text)
+static bool is_subdomain(const char *text)
 {
 	return is_dns(text, strlen(text), false);
 }
 
-bool gw_is_label(const char *text)
+static bool is_label(const char *text)
 {
 	return is_dns(text, strlen(text), true);
 }
 
-bool gw_is_group(const char *text)
+static bool is_port_name(const char *text)
 {
-	return !*text || gw_is_subdomain(text);
+	return !*text || is_label(text);
+}
+
+static bool is_group(const char *text)
+{
+	return !*text || is_subdomain(text);
 }
 
 /* Letters, digits and hyphens, with neither end a hyphen. */
@@ -68,17 +73,17 @@ static bool is_word(const char *text)
 	return true;
 }
 
-bool gw_is_kind(const char *text)
+static bool is_kind(const char *text)
 {
 	return isalpha((unsigned char)*text) && is_word(text);
 }
 
-bool gw_is_any(const char *text)
+static bool is_not_empty(const char *text)
 {
 	return *text;
 }
 
-bool gw_is_protocol(const char *text)
+static bool is_protocol(const char *text)
 {
 	const char *slash = strchr(text, '/');
 
@@ -92,7 +97,7 @@ bool gw_is_protocol(const char *text)
 	return true;
 }
 
-bool gw_is_controller(const char *text)
+static bool is_controller(const char *text)
 {
 	static const char path[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 				   "/-._~%!$&'()*+,;=:";
@@ -113,3 +118,20 @@ bool gw_is_ip_text(const struct yaml_node *node)
 {
 	return node->type == YAML_SCALAR && gw_is_ip(node->text);
 }
+
+const struct gw_pattern gw_hostname = {is_hostname,
+				       "a hostname: labels of a-z, 0-9 and -, of which "
+				       "the first may be *"};
+const struct gw_pattern gw_subdomain = {
+	is_subdomain, "a name of a-z, 0-9, - and ., each part with a letter or digit at both ends "
+		      "(RFC 1123)"};
+const struct gw_pattern gw_label = {
+	is_label, "a name of a-z, 0-9 and - with a letter or digit at both ends (RFC 1123)"};
+const struct gw_pattern gw_port_name = {
+	is_port_name, "a name of a-z, 0-9 and - with a letter or digit at both ends (RFC 1123)"};
+const struct gw_pattern gw_group = {is_group, "an API group, such as gateway.networking.k8s.io"};
+const struct gw_pattern gw_kind_name = {is_kind, "a kind: letters, digits and -, a letter first"};
+const struct gw_pattern gw_not_empty = {is_not_empty, "a name"};
+const struct gw_pattern gw_protocol = {is_protocol, "a protocol, such as TLS"};
+const struct gw_pattern gw_controller = {is_controller,
+					 "a controller's name, such as example.com/controller"};

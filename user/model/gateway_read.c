@@ -19,18 +19,24 @@ static const struct kind_entry {
 	const char *word;
 	const char *versions; /* each with a comma behind it */
 	bool has_namespace;
+	bool has_label; /* its name is one label, not a subdomain */
 	void (*read)(struct gw_reading *r, const struct yaml_node *node, struct gw_object *o);
 	bool has_spec;
 } kinds[] = {
-	[GW_CLASS] = {GATEWAY_GROUP, "GatewayClass", "v1,v1beta1,", false, gw_read_class, true},
-	[GW_GATEWAY] = {GATEWAY_GROUP, "Gateway", "v1,v1beta1,", true, gw_read_gateway, true},
-	[GW_ROUTE] = {GATEWAY_GROUP, "TLSRoute", "v1,v1alpha3,v1alpha2,", true, gw_read_route,
+	[GW_CLASS] = {GATEWAY_GROUP, "GatewayClass", "v1,v1beta1,", false, false, gw_read_class,
 		      true},
-	[GW_GRANT] = {GATEWAY_GROUP, "ReferenceGrant", "v1,v1beta1,", true, gw_read_grant, true},
-	[GW_SERVICE] = {"", "Service", "v1,", true, gw_read_service, true},
-	[GW_SLICE] = {"discovery.k8s.io", "EndpointSlice", "v1,", true, gw_read_slice, false},
-	[GW_NAMESPACE] = {"", "Namespace", "v1,", false, NULL, false},
-	[GW_CRD] = {"apiextensions.k8s.io", "CustomResourceDefinition", "v1,", false, NULL, true},
+	[GW_GATEWAY] = {GATEWAY_GROUP, "Gateway", "v1,v1beta1,", true, false, gw_read_gateway,
+			true},
+	[GW_ROUTE] = {GATEWAY_GROUP, "TLSRoute", "v1,v1alpha3,v1alpha2,", true, false,
+		      gw_read_route, true},
+	[GW_GRANT] = {GATEWAY_GROUP, "ReferenceGrant", "v1,v1beta1,", true, false, gw_read_grant,
+		      true},
+	[GW_SERVICE] = {"", "Service", "v1,", true, true, gw_read_service, true},
+	[GW_SLICE] = {"discovery.k8s.io", "EndpointSlice", "v1,", true, false, gw_read_slice,
+		      false},
+	[GW_NAMESPACE] = {"", "Namespace", "v1,", false, true, NULL, false},
+	[GW_CRD] = {"apiextensions.k8s.io", "CustomResourceDefinition", "v1,", false, false, NULL,
+		    true},
 };
 
 const char *gw_kind_word(enum gw_kind kind)
@@ -50,6 +56,28 @@ static bool is_version(const char *versions, const char *version)
 	return false;
 }
 
+static bool find_kind(const struct gw_type *type, enum gw_kind *ret)
+{
+	const char *slash = type->api_version ? strchr(type->api_version, '/') : NULL;
+	size_t group = slash ? (size_t)(slash - type->api_version) : 0;
+
+	for (size_t i = 0; type->api_version && type->kind && i < ARRAY_SIZE(kinds); i++)
+		if (!strcmp(type->kind, kinds[i].word) && strlen(kinds[i].group) == group &&
+		    !strncmp(kinds[i].group, type->api_version, group) &&
+		    is_version(kinds[i].versions, slash ? slash + 1 : type->api_version)) {
+			*ret = (enum gw_kind)i;
+			return true;
+		}
+	return false;
+}
+
+bool gw_is_read(const struct gw_type *type)
+{
+	enum gw_kind kind;
+
+	return find_kind(type, &kind);
+}
+
 /* A CustomResourceDefinition is one of ours where it defines one of our kinds. */
 static bool is_crd_of_ours(const struct yaml_node *node)
 {
@@ -57,27 +85,6 @@ static bool is_crd_of_ours(const struct yaml_node *node)
 	const struct yaml_node *group = spec ? yaml_get(spec, "group") : NULL;
 
 	return group && yaml_is(group, GATEWAY_GROUP);
-}
-
-static bool find_kind(const struct yaml_node *node, enum gw_kind *ret)
-{
-	const struct yaml_node *version = yaml_get(node, "apiVersion"),
-			       *kind = yaml_get(node, "kind");
-	const char *slash;
-	size_t group;
-
-	if (!version || version->type != YAML_SCALAR || !kind)
-		return false;
-	slash = strchr(version->text, '/');
-	group = slash ? (size_t)(slash - version->text) : 0;
-	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
-		if (yaml_is(kind, kinds[i].word) && strlen(kinds[i].group) == group &&
-		    !strncmp(kinds[i].group, version->text, group) &&
-		    is_version(kinds[i].versions, slash ? slash + 1 : version->text)) {
-			*ret = (enum gw_kind)i;
-			return i != GW_CRD || is_crd_of_ours(node);
-		}
-	return false;
 }
 
 /* RFC 3339: 2026-01-02T03:04:05, a fraction, and Z or an offset. */
@@ -118,6 +125,33 @@ static void read_created(struct gw_reading *r, const struct yaml_node *meta, str
 		gw_complain(r, node, "metadata.creationTimestamp", "is not a time (RFC 3339)");
 }
 
+/* An empty one is the user's own, as for kubectl. */
+static void read_namespace(struct gw_reading *r, const struct yaml_node *meta, struct gw_object *o)
+{
+	const struct yaml_node *node = yaml_get(meta, "namespace");
+
+	if (!kinds[o->kind].has_namespace)
+		o->ns = gw_copy(r, "");
+	else if (node && yaml_is(node, ""))
+		o->ns = gw_copy(r, "default");
+	else
+		o->ns = gw_read_text(r, meta, "metadata", "namespace", 63, &gw_label, false,
+				     "default");
+}
+
+/* The API server counts from 1. */
+static void read_generation(struct gw_reading *r, const struct yaml_node *meta, struct gw_object *o)
+{
+	const struct yaml_node *node = yaml_get(meta, "generation");
+	int64_t number = 0;
+
+	if (node && !yaml_is_null(node) && !gw_parse_number(node, &number))
+		gw_complain(r, node, "metadata.generation", "is not a number");
+	else if (number < 0)
+		gw_complain(r, node, "metadata.generation", "must be greater than or equal to 0");
+	o->generation = number > 0 ? number : 1;
+}
+
 static void read_meta(struct gw_reading *r, const struct yaml_node *node, struct gw_object *o)
 {
 	const struct yaml_node *meta = yaml_get(node, "metadata");
@@ -126,16 +160,13 @@ static void read_meta(struct gw_reading *r, const struct yaml_node *node, struct
 		gw_complain(r, node, "metadata", "Required value");
 		return;
 	}
-	o->name = gw_read_text(r, meta, "metadata", "name", 253, gw_is_subdomain, true, "");
-	if (kinds[o->kind].has_namespace)
-		o->ns = gw_read_text(r, meta, "metadata", "namespace", 63, gw_is_label, false,
-				     "default");
-	else
-		o->ns = gw_copy(r, "");
+	o->name = gw_read_text(r, meta, "metadata", "name", kinds[o->kind].has_label ? 63 : 253,
+			       kinds[o->kind].has_label ? &gw_label : &gw_subdomain, true, "");
+	read_namespace(r, meta, o);
 	snprintf(r->object, sizeof(r->object), "%s %s%s%s", kinds[o->kind].word, o->ns ? o->ns : "",
 		 o->ns && *o->ns ? "/" : "", o->name ? o->name : "");
 	read_created(r, meta, o);
-	o->generation = gw_read_number(r, meta, "metadata", "generation", 1, UINT32_MAX, false, 1);
+	read_generation(r, meta, o);
 	gw_read_pairs(r, meta, "metadata", "labels", &o->labels, &o->n_labels);
 	if (o->kind == GW_CRD && yaml_get(meta, "annotations"))
 		o->bundle_version =
@@ -143,22 +174,22 @@ static void read_meta(struct gw_reading *r, const struct yaml_node *node, struct
 				     GATEWAY_GROUP "/bundle-version", 253, NULL, false, NULL);
 }
 
-int gw_read(const struct yaml_node *node, const char *file, struct config_problems *problems,
-	    struct gw_object **ret_object)
+int gw_read(const struct yaml_node *node, const struct gw_type *type, const char *file,
+	    struct config_problems *problems, struct gw_object **ret_object)
 {
 	struct gw_reading r = {.file = file, .problems = problems};
 	const struct yaml_node *spec = yaml_get(node, "spec");
 	struct gw_object *o;
 	enum gw_kind kind;
 
-	if (!find_kind(node, &kind))
+	if (!find_kind(type, &kind) || (kind == GW_CRD && !is_crd_of_ours(node)))
 		return -ENOENT;
 	o = calloc(1, sizeof(*o));
 	if (!o)
 		return -ENOMEM;
 	o->kind = kind;
 	o->pos = (struct config_pos){.file = file, .line = node->line, .column = node->column};
-	o->api_version = gw_copy(&r, yaml_get(node, "apiVersion")->text);
+	o->api_version = gw_copy(&r, type->api_version);
 	snprintf(r.object, sizeof(r.object), "%s", kinds[kind].word);
 	read_meta(&r, node, o);
 	gw_check_keys(&r, node, "");

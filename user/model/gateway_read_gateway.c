@@ -18,9 +18,9 @@ static void read_parameters(struct gw_reading *r, const struct yaml_node *map, c
 	if (!node)
 		return;
 	gw_join(at, path, "parametersRef");
-	group = gw_read_text(r, node, at, "group", 253, gw_is_group, true, "");
-	kind = gw_read_text(r, node, at, "kind", 63, gw_is_kind, true, "");
-	name = gw_read_text(r, node, at, "name", 253, gw_is_any, true, "");
+	group = gw_read_text(r, node, at, "group", 253, &gw_group, true, "");
+	kind = gw_read_text(r, node, at, "kind", 63, &gw_kind_name, true, "");
+	name = gw_read_text(r, node, at, "name", 253, &gw_not_empty, true, "");
 	if (group && kind && name &&
 	    asprintf(&o->parameters, "%s%s%s %s", group, *group ? "/" : "", kind, name) < 0) {
 		o->parameters = NULL;
@@ -31,19 +31,42 @@ static void read_parameters(struct gw_reading *r, const struct yaml_node *map, c
 void gw_read_class(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o)
 {
 	o->controller =
-		gw_read_text(r, spec, "spec", "controllerName", 253, gw_is_controller, true, "");
+		gw_read_text(r, spec, "spec", "controllerName", 253, &gw_controller, true, "");
 	read_parameters(r, spec, "spec", o);
 	free(gw_read_text(r, spec, "spec", "description", 64, NULL, false, NULL));
 }
 
 /* --- listeners ------------------------------------------------------------------------------- */
 
+/* Whether it makes sense, no API server asks: gateway_selector.c does. */
+static void read_selector_rule(struct gw_reading *r, const struct yaml_node *node, const char *path,
+			       struct gw_selector_rule *rule)
+{
+	static const char *const words[] = {"In", "NotIn", "Exists", "DoesNotExist"};
+	const struct yaml_node *values = gw_read_list(r, node, path, "values", 0, 1000);
+	_cleanup_free_ char *op = gw_read_text(r, node, path, "operator", 63, NULL, true, "");
+	char at[GW_PATH_SIZE], item[GW_PATH_SIZE];
+
+	rule->key = gw_read_text(r, node, path, "key", 317, NULL, true, "");
+	rule->op = GW_UNKNOWN;
+	for (size_t i = 0; op && i < ARRAY_SIZE(words); i++)
+		if (!strcmp(op, words[i]))
+			rule->op = (unsigned int)i;
+	gw_join(at, path, "values");
+	rule->values = values ? gw_many(r, values->n, sizeof(char *)) : NULL;
+	for (size_t k = 0; rule->values && k < values->n; k++) {
+		gw_join_index(item, at, k);
+		if (!gw_is_text(values->items[k]))
+			gw_complain(r, values->items[k], item, "is not a text");
+		else
+			rule->values[rule->n_values++] = gw_copy(r, values->items[k]->text);
+	}
+}
+
 static void read_selector(struct gw_reading *r, const struct yaml_node *namespaces,
 			  const char *path, struct gw_listener *l)
 {
-	static const char *const words[] = {"In", "NotIn", "Exists", "DoesNotExist"};
-	const struct yaml_node *selector = gw_read_map(r, namespaces, path, "selector");
-	const struct yaml_node *list, *values;
+	const struct yaml_node *selector = gw_read_map(r, namespaces, path, "selector"), *list;
 	char at[GW_PATH_SIZE], list_at[GW_PATH_SIZE], item[GW_PATH_SIZE];
 
 	if (!selector)
@@ -55,22 +78,8 @@ static void read_selector(struct gw_reading *r, const struct yaml_node *namespac
 	gw_join(list_at, at, "matchExpressions");
 	l->rules = list ? gw_many(r, list->n, sizeof(*l->rules)) : NULL;
 	for (size_t i = 0; l->rules && i < list->n; i++) {
-		struct gw_selector_rule *rule = &l->rules[l->n_rules++];
-
 		gw_join_index(item, list_at, i);
-		rule->key = gw_read_text(r, list->items[i], item, "key", 317, gw_is_any, true, "");
-		rule->op = (unsigned int)gw_read_word(r, list->items[i], item, "operator", words, 4,
-						      GW_EXISTS);
-		values = gw_read_list(r, list->items[i], item, "values", 0, 1000);
-		rule->values = values ? gw_many(r, values->n, sizeof(char *)) : NULL;
-		for (size_t k = 0; rule->values && k < values->n; k++)
-			if (!gw_is_text(values->items[k]))
-				gw_complain(r, values->items[k], item, "values: is not a text");
-			else
-				rule->values[rule->n_values++] = gw_copy(r, values->items[k]->text);
-		if ((rule->op == GW_IN || rule->op == GW_NOT_IN) != !!rule->n_values)
-			gw_complain(r, list->items[i], item,
-				    "values: must be given for In and NotIn, and for these alone");
+		read_selector_rule(r, list->items[i], item, &l->rules[l->n_rules++]);
 	}
 }
 
@@ -84,11 +93,30 @@ static enum gw_protocol protocol_of(const char *text)
 	return GW_OTHER;
 }
 
+/* How many there are. Where TLS is terminated they are used, and by somebody else. */
+static size_t read_certificates(struct gw_reading *r, const struct yaml_node *tls, const char *path)
+{
+	const struct yaml_node *list = gw_read_maps(r, tls, path, "certificateRefs", 0, 64), *item;
+	char list_at[GW_PATH_SIZE], at[GW_PATH_SIZE];
+
+	gw_join(list_at, path, "certificateRefs");
+	for (size_t i = 0; list && i < list->n; i++) {
+		item = list->items[i];
+		gw_join_index(at, list_at, i);
+		free(gw_read_text(r, item, at, "group", 253, &gw_group, false, NULL));
+		free(gw_read_text(r, item, at, "kind", 63, &gw_kind_name, false, NULL));
+		free(gw_read_text(r, item, at, "name", 253, &gw_not_empty, true, NULL));
+		free(gw_read_text(r, item, at, "namespace", 63, &gw_label, false, NULL));
+	}
+	return list ? list->n : 0;
+}
+
 static void read_tls(struct gw_reading *r, const struct yaml_node *node, const char *path,
 		     struct gw_listener *l)
 {
 	static const char *const modes[] = {"Terminate", "Passthrough"};
-	const struct yaml_node *tls = yaml_get(node, "tls"), *certificates, *options;
+	const struct yaml_node *tls = yaml_get(node, "tls"), *options;
+	size_t n_certificates;
 	char at[GW_PATH_SIZE], options_at[GW_PATH_SIZE];
 	size_t n_errors = r->n_errors;
 
@@ -108,14 +136,14 @@ static void read_tls(struct gw_reading *r, const struct yaml_node *node, const c
 	l->is_passthrough = gw_read_word(r, tls, at, "mode", modes, 2, 0);
 	if (l->protocol == GW_HTTPS && l->is_passthrough)
 		gw_complain(r, tls, at, "tls mode must be Terminate for protocol HTTPS");
-	certificates = gw_read_maps(r, tls, at, "certificateRefs", 0, 64);
+	n_certificates = read_certificates(r, tls, at);
 	options = yaml_get(tls, "options");
 	gw_join(options_at, at, "options");
 	if (options && options->n > 16)
 		gw_complain(r, options, options_at, "Too many: %u: must have at most 16 items",
 			    options->n);
 	/* Of a mode that cannot be read nobody knows what it needs. */
-	if (r->n_errors == n_errors && !l->is_passthrough && !(certificates && certificates->n) &&
+	if (r->n_errors == n_errors && !l->is_passthrough && !n_certificates &&
 	    !(options && options->n))
 		gw_complain(r, tls, at,
 			    "certificateRefs or options must be specified when mode is Terminate");
@@ -137,8 +165,7 @@ static void read_allowed(struct gw_reading *r, const struct yaml_node *node, con
 		gw_join(item, at, "namespaces");
 		l->from =
 			(enum gw_from)gw_read_word(r, namespaces, item, "from", words, 3, GW_SAME);
-		if (l->from == GW_SELECTOR)
-			read_selector(r, namespaces, item, l);
+		read_selector(r, namespaces, item, l);
 	}
 	kinds = gw_read_maps(r, allowed, at, "kinds", 0, 8);
 	l->kinds = kinds ? gw_many(r, kinds->n, sizeof(*l->kinds)) : NULL;
@@ -146,23 +173,23 @@ static void read_allowed(struct gw_reading *r, const struct yaml_node *node, con
 	for (size_t i = 0; l->kinds && i < kinds->n; i++) {
 		gw_join_index(item, kinds_at, i);
 		l->kinds[l->n_kinds].group = gw_read_text(r, kinds->items[i], item, "group", 253,
-							  gw_is_group, false, GATEWAY_GROUP);
+							  &gw_group, false, GATEWAY_GROUP);
 		l->kinds[l->n_kinds++].kind =
-			gw_read_text(r, kinds->items[i], item, "kind", 63, gw_is_kind, true, "");
+			gw_read_text(r, kinds->items[i], item, "kind", 63, &gw_kind_name, true, "");
 	}
 }
 
 static void read_listener(struct gw_reading *r, const struct yaml_node *node, const char *path,
 			  struct gw_listener *l)
 {
-	l->name = gw_read_text(r, node, path, "name", 253, gw_is_subdomain, true, "");
-	l->hostname = gw_read_text(r, node, path, "hostname", 253, gw_is_hostname, false, NULL);
+	l->name = gw_read_text(r, node, path, "name", 253, &gw_subdomain, true, "");
+	l->hostname = gw_read_text(r, node, path, "hostname", 253, &gw_hostname, false, NULL);
 	if (l->hostname && !*l->hostname) {
 		free(l->hostname);
 		l->hostname = NULL;
 	}
 	l->port = gw_read_number(r, node, path, "port", 1, 65535, true, 0);
-	l->protocol_text = gw_read_text(r, node, path, "protocol", 255, gw_is_protocol, true, "");
+	l->protocol_text = gw_read_text(r, node, path, "protocol", 255, &gw_protocol, true, "");
 	l->protocol = protocol_of(l->protocol_text);
 	if (l->hostname && (l->protocol == GW_TCP || l->protocol == GW_UDP))
 		gw_complain(r, node, path,
@@ -205,7 +232,7 @@ static void read_address(struct gw_reading *r, const struct yaml_node *node, con
 	uint8_t ip[16];
 	bool is_ip_type;
 
-	a->type = gw_read_text(r, node, path, "type", 253, gw_is_any, false, "IPAddress");
+	a->type = gw_read_text(r, node, path, "type", 253, &gw_not_empty, false, "IPAddress");
 	a->value = gw_read_text(r, node, path, "value", 253, NULL, false, "");
 	if (!a->type || !a->value || !*a->value)
 		return;
@@ -235,7 +262,7 @@ void gw_read_gateway(struct gw_reading *r, const struct yaml_node *spec, struct 
 	}
 	if (r->n_errors == n_errors)
 		check_listeners(r, list, o);
-	o->class = gw_read_text(r, spec, "spec", "gatewayClassName", 253, gw_is_any, true, "");
+	o->class = gw_read_text(r, spec, "spec", "gatewayClassName", 253, &gw_not_empty, true, "");
 	read_parameters(r, gw_read_map(r, spec, "spec", "infrastructure"), "spec.infrastructure",
 			o);
 	o->addresses = addresses ? gw_many(r, addresses->n, sizeof(*o->addresses)) : NULL;

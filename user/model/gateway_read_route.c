@@ -8,11 +8,11 @@
 static void read_parent(struct gw_reading *r, const struct yaml_node *node, const char *path,
 			struct gw_parent *p)
 {
-	p->group = gw_read_text(r, node, path, "group", 253, gw_is_group, false, GATEWAY_GROUP);
-	p->kind = gw_read_text(r, node, path, "kind", 63, gw_is_kind, false, "Gateway");
-	p->ns = gw_read_text(r, node, path, "namespace", 63, gw_is_label, false, NULL);
-	p->name = gw_read_text(r, node, path, "name", 253, gw_is_any, true, "");
-	p->section = gw_read_text(r, node, path, "sectionName", 253, gw_is_subdomain, false, NULL);
+	p->group = gw_read_text(r, node, path, "group", 253, &gw_group, false, GATEWAY_GROUP);
+	p->kind = gw_read_text(r, node, path, "kind", 63, &gw_kind_name, false, "Gateway");
+	p->ns = gw_read_text(r, node, path, "namespace", 63, &gw_label, false, NULL);
+	p->name = gw_read_text(r, node, path, "name", 253, &gw_not_empty, true, "");
+	p->section = gw_read_text(r, node, path, "sectionName", 253, &gw_subdomain, false, NULL);
 	p->port = gw_read_number(r, node, path, "port", 1, 65535, false, 0);
 }
 
@@ -79,12 +79,12 @@ static void read_hostnames(struct gw_reading *r, const struct yaml_node *spec, s
 			gw_complain(r, node, at, "is not a text");
 		else if (is_text && gw_is_ip(node->text))
 			gw_complain(r, node, at, "Hostnames cannot contain an IP");
-		else if (is_text && strchr(node->text, '*') && !gw_is_hostname(node->text))
+		else if (is_text && strchr(node->text, '*') && !gw_hostname.fits(node->text))
 			gw_complain(
 				r, node, at,
 				"Wildcards on hostnames must be the first label, and the rest of "
 				"hostname must be valid based on RFC-1123");
-		else if (!is_text || !gw_is_hostname(node->text))
+		else if (!is_text || !gw_hostname.fits(node->text))
 			gw_complain(r, node, at, "Hostnames must be valid based on RFC-1123");
 		else
 			o->hostnames[o->n_hostnames++] = gw_copy(r, node->text);
@@ -94,10 +94,10 @@ static void read_hostnames(struct gw_reading *r, const struct yaml_node *spec, s
 static void read_backend(struct gw_reading *r, const struct yaml_node *node, const char *path,
 			 struct gw_backend *b)
 {
-	b->group = gw_read_text(r, node, path, "group", 253, gw_is_group, false, "");
-	b->kind = gw_read_text(r, node, path, "kind", 63, gw_is_kind, false, "Service");
-	b->ns = gw_read_text(r, node, path, "namespace", 63, gw_is_label, false, NULL);
-	b->name = gw_read_text(r, node, path, "name", 253, gw_is_any, true, "");
+	b->group = gw_read_text(r, node, path, "group", 253, &gw_group, false, "");
+	b->kind = gw_read_text(r, node, path, "kind", 63, &gw_kind_name, false, "Service");
+	b->ns = gw_read_text(r, node, path, "namespace", 63, &gw_label, false, NULL);
+	b->name = gw_read_text(r, node, path, "name", 253, &gw_not_empty, true, "");
 	b->port = gw_read_number(r, node, path, "port", 1, 65535, false, 0);
 	b->weight = gw_read_number(r, node, path, "weight", 0, TW_WEIGHT_MAX, false, 1);
 	if (b->group && b->kind && !*b->group && !strcmp(b->kind, "Service") && !b->port)
@@ -114,7 +114,7 @@ static void read_rule(struct gw_reading *r, const struct yaml_node *rule, size_t
 
 	gw_join_index(path, "spec.rules", number);
 	gw_join(list_at, path, "backendRefs");
-	free(gw_read_text(r, rule, path, "name", 253, gw_is_subdomain, false, NULL));
+	free(gw_read_text(r, rule, path, "name", 253, &gw_subdomain, false, NULL));
 	list = gw_read_maps(r, rule, path, "backendRefs", is_old ? 0 : 1, 16);
 	backends = list ? gw_many(r, list->n, sizeof(*backends)) : NULL;
 	for (size_t i = 0; backends && i < list->n; i++) {
@@ -152,17 +152,18 @@ void gw_read_grant(struct gw_reading *r, const struct yaml_node *spec, struct gw
 		struct gw_grant_from *f = &o->sources[o->n_sources++];
 
 		gw_join_index(at, "spec.from", i);
-		f->group = gw_read_text(r, from->items[i], at, "group", 253, gw_is_group, true, "");
-		f->kind = gw_read_text(r, from->items[i], at, "kind", 63, gw_is_kind, true, "");
-		f->ns = gw_read_text(r, from->items[i], at, "namespace", 63, gw_is_label, true, "");
+		f->group = gw_read_text(r, from->items[i], at, "group", 253, &gw_group, true, "");
+		f->kind = gw_read_text(r, from->items[i], at, "kind", 63, &gw_kind_name, true, "");
+		f->ns = gw_read_text(r, from->items[i], at, "namespace", 63, &gw_label, true, "");
 	}
 	o->targets = to ? gw_many(r, to->n, sizeof(*o->targets)) : NULL;
 	for (size_t i = 0; o->targets && i < to->n; i++) {
 		struct gw_grant_to *t = &o->targets[o->n_targets++];
 
 		gw_join_index(at, "spec.to", i);
-		t->group = gw_read_text(r, to->items[i], at, "group", 253, gw_is_group, true, "");
-		t->kind = gw_read_text(r, to->items[i], at, "kind", 63, gw_is_kind, true, "");
-		t->name = gw_read_text(r, to->items[i], at, "name", 253, gw_is_any, false, NULL);
+		t->group = gw_read_text(r, to->items[i], at, "group", 253, &gw_group, true, "");
+		t->kind = gw_read_text(r, to->items[i], at, "kind", 63, &gw_kind_name, true, "");
+		t->name =
+			gw_read_text(r, to->items[i], at, "name", 253, &gw_not_empty, false, NULL);
 	}
 }

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Service and EndpointSlice out of YAML, as the API server takes them (see gateway_fields.h). */
+#include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "model/gateway_fields.h"
 
 static bool is_ip_of(const char *text, bool is_ipv4)
@@ -9,43 +11,110 @@ static bool is_ip_of(const char *text, bool is_ipv4)
 	return gw_is_ip(text) && !strchr(text, ':') == is_ipv4;
 }
 
-/* A port of a Service (with target) or of an EndpointSlice. */
+/* --- ports ----------------------------------------------------------------------------------- */
+
+static const char *const protocols[] = {"TCP", "UDP", "SCTP"};
+
+/*
+ * A port of a Service or of an EndpointSlice; *@ret_protocol is one of protocols. A Service's has
+ * a target, too: where that is a name, it is resolved pod by pod, and stands in the slices as a
+ * number.
+ */
 static void read_port(struct gw_reading *r, const struct yaml_node *node, const char *path,
-		      bool is_service, struct gw_port *p)
+		      bool is_service, struct gw_port *p, int *ret_protocol)
 {
-	const struct yaml_node *protocol = yaml_get(node, "protocol");
-	const struct yaml_node *target = yaml_get(node, "targetPort");
+	const struct yaml_node *target = is_service ? yaml_get(node, "targetPort") : NULL;
+	char at[GW_PATH_SIZE];
 	int64_t number;
 
-	p->name = gw_read_text(r, node, path, "name", 63, NULL, false, "");
+	p->name = gw_read_text(r, node, path, "name", 63, &gw_port_name, false, "");
 	p->port = gw_read_number(r, node, path, "port", 1, 65535, is_service, 0);
-	p->is_tcp = !protocol || yaml_is_null(protocol) || yaml_is(protocol, "TCP");
-	/* A name is resolved pod by pod, and stands in the slices as a number. */
-	p->target = target && gw_parse_number(target, &number) && number > 0 && number < 65536
-			    ? (uint32_t)number
-			    : p->port;
+	*ret_protocol =
+		gw_read_word(r, node, path, "protocol", protocols, ARRAY_SIZE(protocols), 0);
+	p->is_tcp = *ret_protocol == 0;
+	p->target = p->port;
+	if (!target || yaml_is_null(target) || !gw_parse_number(target, &number) || !number)
+		return;
+	p->target = (uint32_t)number;
+	gw_join(at, path, "targetPort");
+	if (number < 1 || number > 65535)
+		gw_complain(r, target, at, "must be between 1 and 65535, inclusive");
+}
+
+/* What the API server asks of all ports together. */
+static void check_ports(struct gw_reading *r, const struct yaml_node *list, const char *path,
+			bool is_service, const struct gw_object *o, const int *used)
+{
+	char at[GW_PATH_SIZE], field[GW_PATH_SIZE];
+
+	for (size_t i = 0; i < o->n_ports; i++) {
+		const struct gw_port *p = &o->ports[i];
+
+		gw_join_index(at, path, i);
+		gw_join(field, at, "name");
+		if (is_service && o->n_ports > 1 && p->name && !*p->name)
+			gw_complain(r, list->items[i], field, "Required value");
+		for (size_t k = 0; k < i; k++) {
+			const struct gw_port *other = &o->ports[k];
+
+			if (gw_same_text(p->name, other->name) && (*p->name || !is_service))
+				gw_complain(r, list->items[i], field, "Duplicate value: \"%s\"",
+					    p->name);
+			if (is_service && p->port == other->port && used[i] == used[k])
+				gw_complain(r, list->items[i], at, "Duplicate value: %s port %u",
+					    protocols[used[i]], p->port);
+		}
+	}
 }
 
 static void read_ports(struct gw_reading *r, const struct yaml_node *map, const char *path,
 		       bool is_service, struct gw_object *o)
 {
-	const struct yaml_node *list = gw_read_maps(r, map, path, "ports", 0, 1000);
+	const struct yaml_node *list =
+		gw_read_maps(r, map, path, "ports", 0, is_service ? 1000 : 100);
 	char at[GW_PATH_SIZE], item[GW_PATH_SIZE];
+	size_t n_errors = r->n_errors;
+	_cleanup_free_ int *used = NULL;
 
+	if (!list)
+		return;
 	gw_join(at, path, "ports");
-	o->ports = list ? gw_many(r, list->n, sizeof(*o->ports)) : NULL;
-	for (size_t i = 0; o->ports && i < list->n; i++) {
+	o->ports = gw_many(r, list->n, sizeof(*o->ports));
+	used = gw_many(r, list->n, sizeof(*used));
+	for (size_t i = 0; o->ports && used && i < list->n; i++) {
 		gw_join_index(item, at, i);
-		read_port(r, list->items[i], item, is_service, &o->ports[o->n_ports++]);
+		read_port(r, list->items[i], item, is_service, &o->ports[o->n_ports++], &used[i]);
 	}
+	if (r->n_errors == n_errors && !r->err)
+		check_ports(r, list, at, is_service, o, used);
 }
+
+/* --- Service --------------------------------------------------------------------------------- */
+
+static bool is_cluster_ip(const char *text)
+{
+	return !*text || !strcmp(text, "None") || gw_is_ip(text);
+}
+
+static const struct gw_pattern cluster_ip = {is_cluster_ip, "an IP address, None, or empty"};
 
 void gw_read_service(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o)
 {
-	o->service_type = gw_read_text(r, spec, "spec", "type", 63, NULL, false, "ClusterIP");
-	o->cluster_ip = gw_read_text(r, spec, "spec", "clusterIP", 63, NULL, false, "");
+	static const char *const types[] = {"ClusterIP", "NodePort", "LoadBalancer",
+					    "ExternalName"};
+	size_t n_errors = r->n_errors;
+	bool has_none; /* no address of the cluster: no ports are needed */
+	int type = gw_read_word(r, spec, "spec", "type", types, ARRAY_SIZE(types), 0);
+
+	o->service_type = gw_copy(r, types[type]);
+	o->cluster_ip = gw_read_text(r, spec, "spec", "clusterIP", 63, &cluster_ip, false, "");
+	has_none = type == 3 || (o->cluster_ip && !strcmp(o->cluster_ip, "None"));
 	read_ports(r, spec, "spec", true, o);
+	if (r->n_errors == n_errors && !o->n_ports && !has_none)
+		gw_complain(r, spec, "spec.ports", "Required value");
 }
+
+/* --- EndpointSlice --------------------------------------------------------------------------- */
 
 void gw_read_slice(struct gw_reading *r, const struct yaml_node *node, struct gw_object *o)
 {

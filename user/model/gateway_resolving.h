@@ -2,9 +2,9 @@
 /*
  * What the files share that resolve the objects of a store, in this order: Gateways and their
  * listeners (gateway_listeners.c), conflicts among these (gateway_conflicts.c), where they are
- * (gateway_places.c); then route by route (gateway_routes.c) its parents (gateway_attach.c), its
- * references (gateway_backends.c) and their endpoints (gateway_endpoints.c). gateway_resolve.c does
- * it for all, gateway_change.c for some.
+ * (gateway_places.c); then route by route (gateway_routes.c) its parents (gateway_attach.c,
+ * gateway_selector.c), its references (gateway_backends.c) and their endpoints
+ * (gateway_endpoints.c). gateway_resolve.c does it for all, gateway_change.c for some.
  */
 #ifndef THRUWAY_GATEWAY_RESOLVING_H
 #define THRUWAY_GATEWAY_RESOLVING_H
@@ -64,6 +64,11 @@ void gw_take_route(struct gateway *gw, struct config *config, struct gw_object *
 int gw_insert_route(struct config *config, size_t at, struct config_route *made);
 /* gateway_resolve.c: as if it had never been resolved, but for the times of its conditions. */
 void gw_forget(struct gw_object *o);
+
+/* gateway_selector.c: the namespace is one that the listener's selector takes. */
+bool gw_selector_fits(const struct gateway *gw, const struct gw_listener *l, const char *ns);
+/* Why it takes nobody; NULL = it makes sense. */
+const char *gw_selector_fault(const struct gw_listener *l);
 
 /* gateway_attach.c: 0 or -ENOMEM. */
 int gw_attach(const struct gateway *gw, const struct gw_object *route, struct gw_parent *p,

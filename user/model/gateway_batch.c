@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What a document holds: an object, or a list of them (see gateway.h). */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "model/gateway_parts.h"
+
+/* The type that a node says it is of; NULL = it does not say. */
+static struct gw_type type_of(const struct yaml_node *node)
+{
+	const struct yaml_node *version = yaml_get(node, "apiVersion"),
+			       *kind = yaml_get(node, "kind");
+
+	return (struct gw_type){
+		.api_version = version && version->type == YAML_SCALAR ? version->text : NULL,
+		.kind = kind && kind->type == YAML_SCALAR ? kind->text : NULL,
+	};
+}
+
+static int complain(const struct yaml_node *node, const char *file, const char *what,
+		    struct config_problems *problems)
+{
+	const struct config_pos pos = {.file = file, .line = node->line, .column = node->column};
+
+	config_problem_add(problems, &pos, false, "%s", what);
+	return -EINVAL;
+}
+
+/* --- one object ------------------------------------------------------------------------------ */
+
+static int append(struct gateway_batch *batch, struct gw_object *o)
+{
+	struct gw_object **grown =
+		reallocarray(batch->objects, batch->n + 1, sizeof(struct gw_object *));
+
+	if (!grown) {
+		gw_object_free(o);
+		return -ENOMEM;
+	}
+	batch->objects = grown;
+	grown[batch->n++] = o;
+	return 0;
+}
+
+static int read_object(const struct yaml_node *node, const struct gw_type *type, const char *file,
+		       struct config_problems *problems, struct gateway_batch *batch)
+{
+	struct gw_object *o = NULL;
+	int err;
+
+	if (!type->api_version || !*type->api_version)
+		return complain(node, file, "Object 'apiVersion' is missing", problems);
+	if (!type->kind || !*type->kind)
+		return complain(node, file, "Object 'Kind' is missing", problems);
+	err = gw_read(node, type, file, problems, &o);
+	if (err == -ENOENT) {
+		batch->n_skipped++;
+		return 0;
+	}
+	return err ? err : append(batch, o);
+}
+
+/* --- lists ----------------------------------------------------------------------------------- */
+
+/*
+ * A List is of any kinds. What the API server itself answers is a list of one, a TLSRouteList say,
+ * whose items may leave their type out. @ret_item: the type that they then have, its kind in @word.
+ */
+static bool is_list(const struct gw_type *type, struct gw_type *ret_item, char word[64])
+{
+	size_t len = type->kind ? strlen(type->kind) : 0;
+
+	*ret_item = (struct gw_type){};
+	if (len < 4 || strcmp(type->kind + len - 4, "List") != 0)
+		return false;
+	if (len == 4)
+		return true;
+	if (len - 4 >= 64)
+		return false;
+	memcpy(word, type->kind, len - 4);
+	word[len - 4] = '\0';
+	*ret_item = (struct gw_type){type->api_version, word};
+	return gw_is_read(ret_item);
+}
+
+/* A bad item leaves the others as they are. */
+static int read_items(const struct yaml_node *items, const struct gw_type *item_type,
+		      const char *file, struct config_problems *problems,
+		      struct gateway_batch *batch)
+{
+	int err = 0, one;
+
+	for (size_t i = 0; i < items->n; i++) {
+		const struct yaml_node *item = items->items[i];
+		struct gw_type type = type_of(item), inner;
+		char word[64];
+
+		type.api_version = type.api_version ? type.api_version : item_type->api_version;
+		type.kind = type.kind ? type.kind : item_type->kind;
+		if (is_list(&type, &inner, word))
+			one = gateway_read(item, file, problems, batch);
+		else
+			one = read_object(item, &type, file, problems, batch);
+		if (one && err != -ENOMEM)
+			err = one;
+	}
+	return err;
+}
+
+/* Nothing of it may go by unseen. */
+static int read_list(const struct yaml_node *list, const struct gw_type *item_type,
+		     const char *file, struct config_problems *problems,
+		     struct gateway_batch *batch)
+{
+	const struct yaml_node *items = yaml_get(list, "items");
+
+	for (size_t i = 0; i < list->n; i++)
+		if (yaml_is(list->items[2 * i], "items") && list->items[2 * i + 1] != items)
+			return complain(list->items[2 * i], file, "List: items: stands twice",
+					problems);
+	if (!items || yaml_is_null(items))
+		return 0;
+	if (items->type != YAML_SEQUENCE)
+		return complain(items, file, "List: items: is not a list", problems);
+	return read_items(items, item_type, file, problems, batch);
+}
+
+/* --------------------------------------------------------------------------------------------- */
+
+int gateway_read(const struct yaml_node *node, const char *file, struct config_problems *problems,
+		 struct gateway_batch *batch)
+{
+	struct gw_type type = type_of(node), item_type;
+	char word[64];
+
+	if (is_list(&type, &item_type, word))
+		return read_list(node, &item_type, file, problems, batch);
+	return read_object(node, &type, file, problems, batch);
+}
+
+void gateway_batch_fini(struct gateway_batch *batch)
+{
+	for (size_t i = 0; i < batch->n; i++)
+		gw_object_free(batch->objects[i]);
+	free(batch->objects);
+	*batch = (struct gateway_batch){};
+}

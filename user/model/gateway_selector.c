@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Which namespaces a listener's selector takes, by their labels. */
+#include <string.h>
+
+#include "model/gateway_resolving.h"
+
+/* metav1.LabelSelectorAsSelector */
+const char *gw_selector_fault(const struct gw_listener *l)
+{
+	for (size_t i = 0; i < l->n_rules; i++) {
+		const struct gw_selector_rule *rule = &l->rules[i];
+
+		if (rule->op == GW_UNKNOWN)
+			return "an operator is none of In, NotIn, Exists and DoesNotExist";
+		if ((rule->op == GW_IN || rule->op == GW_NOT_IN) != !!rule->n_values)
+			return "values must be given for In and NotIn, and for these alone";
+	}
+	return NULL;
+}
+
+static const char *label_of(const struct gateway *gw, const char *ns, const char *key)
+{
+	const struct gw_object *o = gw_find(gw, GW_NAMESPACE, "", ns);
+
+	for (size_t i = 0; o && i < o->n_labels; i++)
+		if (!strcmp(o->labels[i].key, key))
+			return o->labels[i].value;
+	/* Every API server puts this one on. */
+	return strcmp(key, "kubernetes.io/metadata.name") ? NULL : ns;
+}
+
+static bool is_among(const char *text, char *const *values, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!strcmp(values[i], text))
+			return true;
+	return false;
+}
+
+static bool rule_fits(const struct gw_selector_rule *rule, const char *value)
+{
+	switch (rule->op) {
+	case GW_IN:
+		return value && is_among(value, rule->values, rule->n_values);
+	case GW_NOT_IN:
+		return !value || !is_among(value, rule->values, rule->n_values);
+	case GW_EXISTS:
+		return value;
+	default:
+		return !value;
+	}
+}
+
+bool gw_selector_fits(const struct gateway *gw, const struct gw_listener *l, const char *ns)
+{
+	if (!l->has_selector || gw_selector_fault(l))
+		return false;
+	for (size_t i = 0; i < l->n_labels; i++) {
+		const char *value = label_of(gw, ns, l->labels[i].key);
+
+		if (!value || strcmp(value, l->labels[i].value) != 0)
+			return false;
+	}
+	for (size_t i = 0; i < l->n_rules; i++)
+		if (!rule_fits(&l->rules[i], label_of(gw, ns, l->rules[i].key)))
+			return false;
+	return true;
+}
