@@ -82,6 +82,21 @@ def test_status_is_narrowed_to_a_namespace(hosts, run):
     assert daemon.cli("status", "gateway", "-n", "apps", check=False).returncode == 1
 
 
+def test_status_takes_an_object_as_kubectl_does(hosts, run):
+    del hosts
+    daemon = run(objects(GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"),
+                         (ROUTE % ("lost", "b.example.com", "{name: s, port: 443}")).replace("{name: gateway}", "{name: nope}")))
+    whole = daemon.json("status", "tlsroute/r")
+    for words in (("tlsroute", "r"), ("TLSRoutes/r",), ("tlsroutes.gateway.networking.k8s.io", "r"),
+                  ("tlsroute.v1.gateway.networking.k8s.io/r",)):
+        assert daemon.json("status", *words) == whole
+    for words in (("tlsroute/r", "r"), ("tlsroute/",), ("tlsroute.example.com", "r"), ("service", "s"), ("", "r")):
+        assert daemon.cli("status", *words, check=False).returncode == 2, words
+    lost, = daemon.json("status", "tlsroute/lost")["items"]
+    assert lost["status"] == {"parents": []}
+    assert "none of its parents is a Gateway that is served here" in daemon.cli("status", "tlsroute/lost").stdout
+
+
 def test_explain_names_the_objects_that_decide_and_the_one_in_the_way(hosts, run, echo):
     one = echo(2, "one")
     app, other = "{name: s, port: 443}", "{name: s, namespace: other, port: 443}"

@@ -46,6 +46,16 @@ static void rows_of(struct table *table, const char *kind, const char *name, con
 	}
 }
 
+/* A route that no Gateway of ours knows has no conditions. */
+static void orphan_row(struct table *table, const char *kind, const char *name)
+{
+	table_cell(table, "%s", kind);
+	table_cell(table, "%s", name);
+	for (int i = 0; i < 4; i++)
+		table_cell(table, "%s", "");
+	table_cell(table, "%s", "none of its parents is a Gateway that is served here");
+}
+
 static char *parent_text(const json_t *parent)
 {
 	const json_t *ref = json_object_get(parent, "parentRef");
@@ -56,7 +66,7 @@ static char *parent_text(const json_t *parent)
 
 static void object_rows(struct table *table, const json_t *object)
 {
-	const json_t *meta = json_object_get(object, "metadata"), *part;
+	const json_t *meta = json_object_get(object, "metadata"), *part, *parents;
 	const json_t *status = json_object_get(object, "status");
 	const char *kind = cli_str(object, "kind"), *ns = cli_str(meta, "namespace");
 	char *name = text_format("%s%s%s", ns, *ns ? "/" : "", cli_str(meta, "name")), *what;
@@ -69,7 +79,10 @@ static void object_rows(struct table *table, const json_t *object)
 		rows_of(table, kind, name, what, json_object_get(part, "conditions"));
 		free(what);
 	}
-	json_array_foreach (json_object_get(status, "parents"), i, part) {
+	parents = json_object_get(status, "parents");
+	if (parents && !json_array_size(parents))
+		orphan_row(table, kind, name);
+	json_array_foreach (parents, i, part) {
 		what = parent_text(part);
 		rows_of(table, kind, name, what, json_object_get(part, "conditions"));
 		free(what);
@@ -128,32 +141,48 @@ static int read_format(struct cli *cli, enum format *ret_format)
 			 cli_did_you_mean(asked, words));
 }
 
-/* KIND or KIND/NAME, with the names that kubectl takes for a kind. */
-static int read_object(const struct cli *cli, const char **ret_kind, const char **ret_name)
+/* The kind that @asked means, by the names that kubectl takes for it; NULL = none. */
+static const char *find_kind(const char *asked)
 {
 	static const char *const kinds[][4] = {
-		{"gatewayclass", "gatewayclasses", "gc", "GatewayClass"},
-		{"gateway", "gateways", "gtw", "Gateway"},
-		{"tlsroute", "tlsroutes", "", "TLSRoute"},
+		{"GatewayClass", "gatewayclass", "gatewayclasses", "gc"},
+		{"Gateway", "gateway", "gateways", "gtw"},
+		{"TLSRoute", "tlsroute", "tlsroutes", ""},
 	};
-	static const char *const words[] = {"gatewayclass", "gateway", "tlsroute", NULL};
-	const char *asked = cli->args[0];
-	size_t len = strcspn(asked, "/");
-	char kind[32];
+	static const char *const groups[] = {"", ".gateway.networking.k8s.io",
+					     ".v1.gateway.networking.k8s.io"};
+	size_t len = strcspn(asked, ".");
+	bool has_group = false;
 
-	snprintf(kind, sizeof(kind), "%.*s", (int)len, asked);
-	for (size_t i = 0; *kind && i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		for (size_t k = 0; k < 3; k++)
-			if (!strcasecmp(kind, kinds[i][k]))
-				*ret_kind = kinds[i][3];
+	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
+		has_group |= !strcasecmp(asked + len, groups[i]);
+	for (size_t i = 0; has_group && len && i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		for (size_t k = 1; k < 4; k++)
+			if (strlen(kinds[i][k]) == len && !strncasecmp(asked, kinds[i][k], len))
+				return kinds[i][0];
+	return NULL;
+}
+
+/* KIND, KIND/NAME or KIND NAME. */
+static int read_object(const struct cli *cli, const char **ret_kind, const char **ret_name)
+{
+	static const char *const words[] = {"gatewayclass", "gateway", "tlsroute", NULL};
+	const char *asked = cli->args[0], *slash = strchr(asked, '/');
+	char *kind = text_format("%.*s", (int)strcspn(asked, "/"), asked);
+	int code = CLI_DONE;
+
+	*ret_kind = find_kind(kind);
+	*ret_name = slash ? slash + 1 : cli->n_args > 1 ? cli->args[1] : NULL;
 	if (!*ret_kind)
-		return cli_usage(cli, "KIND: '%s' is not gatewayclass, gateway or tlsroute%s", kind,
+		code = cli_usage(cli, "KIND: '%s' is not gatewayclass, gateway or tlsroute%s", kind,
 				 cli_did_you_mean(kind, words));
-	if (asked[len] && !asked[len + 1])
-		return cli_usage(cli, "'%s' names no %s: leave the '/' out for all of them", asked,
+	else if (slash && cli->n_args > 1)
+		code = cli_usage(cli, "'%s' has its name already: one object at a time", asked);
+	else if (*ret_name && !**ret_name)
+		code = cli_usage(cli, "'%s' names no %s: leave the '/' out for all of them", asked,
 				 *ret_kind);
-	*ret_name = asked[len] ? asked + len + 1 : NULL;
-	return CLI_DONE;
+	free(kind);
+	return code;
 }
 
 int status_show(struct cli *cli)
@@ -176,7 +205,8 @@ int status_show(struct cli *cli)
 		return code;
 	objects = json_object_get(answer, "objects");
 	if (cli->n_args && !json_array_size(objects)) {
-		code = cli_error(cli, NULL, "no object of ours is %s%s%s", cli->args[0],
+		code = cli_error(cli, NULL, "no object of ours is %s%s%s%s%s", cli->args[0],
+				 cli->n_args > 1 ? "/" : "", cli->n_args > 1 ? cli->args[1] : "",
 				 ns ? " in namespace " : "", ns ? ns : "");
 	} else if (format != FORMAT_TABLE) {
 		code = list_print(cli, answer, format);

@@ -164,7 +164,7 @@ const struct cli_command cli_commands[] = {
 	  "find the mistakes in a configuration",
 	  "Needs neither a daemon nor root. Exit status 1 if there is an error.",
 	  check_uses, check_run },
-	{ "status", NULL, "[KIND[/NAME]]", 0, 1, WORDS_OBJECT, WORDS_NONE,
+	{ "status", NULL, "[KIND[/NAME]]", 0, 2, WORDS_OBJECT, WORDS_NONE,
 	  "show what the daemon is and holds",
 	  "With KIND (gateway, gatewayclass, tlsroute), the conditions of these Kubernetes objects\n"
 	  "alone. JSON and YAML are a Kubernetes List, also where it holds one object.",

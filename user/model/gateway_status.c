@@ -144,6 +144,12 @@ static int compare(const void *left, const void *right)
 	return by ? by : strcmp(a->name, b->name);
 }
 
+/* A route that names no Gateway of ours is nobody else's to show; a Gateway may be. */
+static bool is_shown(const struct gw_object *o)
+{
+	return o->kind == GW_ROUTE || (o->kind < GW_ROUTE && o->is_ours);
+}
+
 json_t *gateway_status(const struct gateway *gw, const char *kind, const char *name)
 {
 	const struct gw_object **sorted = calloc(gw->n + 1, sizeof(*sorted));
@@ -153,8 +159,7 @@ json_t *gateway_status(const struct gateway *gw, const char *kind, const char *n
 	for (size_t i = 0; sorted && i < gw->n; i++) {
 		const struct gw_object *o = gw->objects[i];
 
-		if (o->kind <= GW_ROUTE && o->is_ours &&
-		    (!kind || !strcasecmp(kind, gw_kind_word(o->kind))) &&
+		if (is_shown(o) && (!kind || !strcasecmp(kind, gw_kind_word(o->kind))) &&
 		    (!name || !strcmp(name, o->name)))
 			sorted[n++] = o;
 	}
