@@ -142,6 +142,19 @@ def test_a_change_of_the_objects_is_taken_over(hosts, run, echo):
     assert daemon.json("status", "gateway")["items"][0]["status"]["listeners"][0]["attachedRoutes"] == 0
 
 
+def test_lists_are_in_order_whatever_came_first(hosts, run):
+    del hosts
+    address = service("s", "192.0.2.9", 443)
+    daemon = run(objects(GATEWAY, ROUTE % ("m", "m.example.com", "{name: s, port: 443}"), address))
+    daemon.hangup(objects(GATEWAY, *(ROUTE % (name, f"z.{name}.example.com, a.{name}.example.com, k.{name}.example.com",
+                                              "{name: s, port: 443}, {name: s, port: 443}") for name in "zam"), address))
+    eventually(lambda: [r["name"] for r in daemon.json("route", "show")] == ["default/a", "default/m", "default/z"])
+    routes = daemon.json("route", "show")
+    assert routes[0]["hostnames"] == ["a.a.example.com", "k.a.example.com", "z.a.example.com"]
+    backend, = daemon.json("backend", "show")
+    assert backend["routes"] == ["default/a", "default/m", "default/z"]
+
+
 def since(daemon, name):
     item, = daemon.json("status", f"tlsroute/{name}")["items"]
     return {c["type"]: c["lastTransitionTime"] for c in item["status"]["parents"][0]["conditions"]}

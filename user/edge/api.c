@@ -53,7 +53,7 @@ static json_t *route_show(struct api *api, const json_t *request)
 		json_decref(array);
 		return api_error("no route %s", name);
 	}
-	return json_pack("{s:o}", "routes", array);
+	return json_pack("{s:o}", "routes", show_sorted(array, "name"));
 }
 
 static json_t *listener_show(struct api *api, const json_t *request)
@@ -69,7 +69,7 @@ static json_t *listener_show(struct api *api, const json_t *request)
 		json_decref(array);
 		return api_error("no listener %s", name);
 	}
-	return json_pack("{s:o}", "listeners", array);
+	return json_pack("{s:o}", "listeners", show_sorted(array, "name"));
 }
 
 static json_t *backend_show(struct api *api, const json_t *request)

@@ -121,24 +121,52 @@ static json_t *refusals(struct tw_refusals *r)
 	return object;
 }
 
-/* --- routes and backends ----------------------------------------------------------------- */
+/* --- order ------------------------------------------------------------------------------- */
 
-static bool array_has(const json_t *array, const char *text)
+static int compare_texts(const void *left, const void *right, void *key)
 {
-	json_t *item;
+	const json_t *a = *(json_t *const *)left, *b = *(json_t *const *)right;
+
+	if (key) {
+		a = json_object_get(a, key);
+		b = json_object_get(b, key);
+	}
+	return strcmp(json_string_value(a), json_string_value(b));
+}
+
+json_t *show_sorted(json_t *array, const char *key)
+{
+	size_t n = json_array_size(array);
+	_cleanup_free_ json_t **items = calloc(n + 1, sizeof(*items));
+
+	if (!items)
+		return array;
+	for (size_t i = 0; i < n; i++)
+		items[i] = json_incref(json_array_get(array, i));
+	qsort_r(items, n, sizeof(*items), compare_texts, (void *)key);
+	for (size_t i = 0; i < n; i++)
+		json_array_set_new(array, i, items[i]);
+	return array;
+}
+
+/* Takes @texts. */
+static json_t *sorted_once(json_t *texts)
+{
+	json_t *once = json_array(), *text;
+	const char *last = NULL;
 	size_t i;
 
-	json_array_foreach (array, i, item)
-		if (!strcmp(json_string_value(item), text))
-			return true;
-	return false;
+	show_sorted(texts, NULL);
+	json_array_foreach (texts, i, text) {
+		if (!last || strcmp(last, json_string_value(text)) != 0)
+			json_array_append(once, text);
+		last = json_string_value(text);
+	}
+	json_decref(texts);
+	return once;
 }
 
-static void append_once(json_t *array, const char *text)
-{
-	if (!array_has(array, text))
-		json_array_append_new(array, json_string(text));
-}
+/* --- routes and backends ----------------------------------------------------------------- */
 
 struct route_names {
 	struct router *router;
@@ -152,11 +180,11 @@ static void add_name(void *arg, const struct tw_name_key *key, const struct tw_n
 	const struct tw_listener *listener = tables_listener(tables, value->listener);
 	const char *protocol = tables_alpn(tables, key->alpn);
 
-	append_once(names->hostnames, key->name);
+	json_array_append_new(names->hostnames, json_string(key->name));
 	if (listener)
-		append_once(names->listeners, listener->name);
+		json_array_append_new(names->listeners, json_string(listener->name));
 	if (protocol)
-		append_once(names->alpn, protocol);
+		json_array_append_new(names->alpn, json_string(protocol));
 }
 
 static json_t *route_backends(struct router *router, const struct tw_route *route)
@@ -186,9 +214,10 @@ json_t *show_route(struct router *router, const struct tw_route *route)
 			 (int)route->id, "name", route->name, "direct",
 			 route->local ? json_boolean(route->local == TW_LOCAL_DIRECT) : json_null(),
 			 "owner", route->owner == TW_OWNER_CLI ? "cli" : "file", "hostnames",
-			 names.hostnames, "listeners", names.listeners, "alpn", names.alpn,
-			 "balance", show_balance_word(route->balance), "tries", (int)route->tries,
-			 "refuse", (int)route->refuse, "timeouts", show_timeouts(&route->timeouts),
+			 sorted_once(names.hostnames), "listeners", sorted_once(names.listeners),
+			 "alpn", sorted_once(names.alpn), "balance",
+			 show_balance_word(route->balance), "tries", (int)route->tries, "refuse",
+			 (int)route->refuse, "timeouts", show_timeouts(&route->timeouts),
 			 "backends", route_backends(router, route), "stats",
 			 counts(datapath_route_stats(router_datapath(router), route->id)));
 }
@@ -232,10 +261,10 @@ json_t *show_backends(struct router *router, const char *address)
 			array,
 			json_pack("{s:i, s:s, s:b, s:i, s:o, s:o}", "id", (int)id, "address",
 				  backend->text, "drained", (int)backend->drained, "pool",
-				  (int)backend->pool, "routes", routes[id], "stats",
+				  (int)backend->pool, "routes", sorted_once(routes[id]), "stats",
 				  counts(datapath_backend_stats(router_datapath(router), id))));
 	}
-	return array;
+	return show_sorted(array, "address");
 }
 
 /* --- listeners --------------------------------------------------------------------------- */

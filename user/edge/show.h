@@ -10,6 +10,8 @@
 
 #include "edge/router.h"
 
+/* Sorts an array of objects by the text at @key, or (NULL) of texts; returns it. */
+json_t *show_sorted(json_t *array, const char *key);
 json_t *show_route(struct router *router, const struct tw_route *route);
 /* Those of this address; NULL = all. An array. */
 json_t *show_backends(struct router *router, const char *address);

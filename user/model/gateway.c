@@ -121,6 +121,31 @@ struct gw_object *gw_next_grant(const struct gateway *gw, const char *ns, uint32
 	return NULL;
 }
 
+static int compare(const void *left, const void *right)
+{
+	const struct gw_object *a = *(struct gw_object *const *)left;
+	const struct gw_object *b = *(struct gw_object *const *)right;
+	int by = (a->kind > b->kind) - (a->kind < b->kind);
+
+	if (!by)
+		by = strcmp(a->ns, b->ns);
+	return by ? by : strcmp(a->name, b->name);
+}
+
+const struct gw_object **gw_sorted(const struct gateway *gw, size_t *ret_n)
+{
+	const struct gw_object **sorted = calloc(gw->n + 1, sizeof(*sorted));
+	size_t n = 0;
+
+	for (size_t i = 0; sorted && i < gw->n; i++)
+		if (gw->objects[i]->kind <= GW_ROUTE)
+			sorted[n++] = gw->objects[i];
+	if (n)
+		qsort(sorted, n, sizeof(*sorted), compare);
+	*ret_n = n;
+	return sorted;
+}
+
 /* --- keeping --------------------------------------------------------------------------------- */
 
 struct key {

@@ -35,6 +35,8 @@ struct explaining {
 	const char *hostname;
 	enum rule rule; /* by which it has the name */
 	json_t *lost, *obstacles;
+	const struct gw_object **sorted; /* see gw_sorted() */
+	size_t n_sorted;
 };
 
 static json_t *text_or_null(const char *text)
@@ -475,8 +477,8 @@ static void explain_nothing(struct explaining *e)
 			     "no TLSRoute that is attached here has the name");
 		return;
 	}
-	for (size_t i = 0; i < e->gw->n; i++) {
-		const struct gw_object *o = e->gw->objects[i];
+	for (size_t i = 0; i < e->n_sorted; i++) {
+		const struct gw_object *o = e->sorted[i];
 		bool is_here = false;
 
 		for (size_t k = 0; o->kind == GW_GATEWAY && o->is_ours && k < o->n_listeners; k++)
@@ -488,8 +490,8 @@ static void explain_nothing(struct explaining *e)
 
 static void explain_obstacles(struct explaining *e)
 {
-	for (size_t i = 0; i < e->gw->n; i++) {
-		const struct gw_object *o = e->gw->objects[i];
+	for (size_t i = 0; i < e->n_sorted; i++) {
+		const struct gw_object *o = e->sorted[i];
 
 		if (o->kind == GW_GATEWAY && o->is_ours)
 			find_bad_listeners(e, o);
@@ -516,8 +518,10 @@ json_t *gateway_explain(const struct config *config, const struct gateway_decisi
 	find_route(&e);
 	e.lost = json_array();
 	e.obstacles = json_array();
+	e.sorted = gw_sorted(e.gw, &e.n_sorted);
 	explain_lost(&e);
 	explain_obstacles(&e);
+	free(e.sorted);
 	if (!e.listener && !json_array_size(e.lost) && !json_array_size(e.obstacles)) {
 		json_decref(e.lost);
 		json_decref(e.obstacles);

@@ -216,6 +216,12 @@ struct gw_object *gw_next_user(const struct gateway *gateway, const char *ns, co
 /* The next ReferenceGrant of a namespace; *@at as above. */
 struct gw_object *gw_next_grant(const struct gateway *gateway, const char *ns, uint32_t *at);
 
+/*
+ * Classes, Gateways and routes by kind, namespace and name; the list is the caller's to free. NULL
+ * and 0: no memory. (In the store they stand in an order that changes with what came and went.)
+ */
+const struct gw_object **gw_sorted(const struct gateway *gateway, size_t *ret_n);
+
 /* One is in the store or not; neither call frees one. 0, or -ENOMEM: the indexes are broken. */
 int gw_store_add(struct gateway *gateway, struct gw_object *object);
 int gw_store_replace(struct gateway *gateway, const struct gw_object *was,

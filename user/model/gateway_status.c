@@ -5,6 +5,7 @@
 #include <strings.h>
 #include <time.h>
 
+#include "base/cleanup.h"
 #include "model/gateway_resolving.h"
 
 /* RFC 3339, as Kubernetes has it. */
@@ -133,40 +134,23 @@ static json_t *item(const struct gw_object *o)
 			 gw_kind_word(o->kind), "metadata", meta, "status", status_of(o));
 }
 
-static int compare(const void *left, const void *right)
-{
-	const struct gw_object *a = *(struct gw_object *const *)left;
-	const struct gw_object *b = *(struct gw_object *const *)right;
-	int by = (a->kind > b->kind) - (a->kind < b->kind);
-
-	if (!by)
-		by = strcmp(a->ns, b->ns);
-	return by ? by : strcmp(a->name, b->name);
-}
-
 /* A route that names no Gateway of ours is nobody else's to show; a Gateway may be. */
 static bool is_shown(const struct gw_object *o)
 {
-	return o->kind == GW_ROUTE || (o->kind < GW_ROUTE && o->is_ours);
+	return o->kind == GW_ROUTE || o->is_ours;
 }
 
 json_t *gateway_status(const struct gateway *gw, const char *kind, const char *name)
 {
-	const struct gw_object **sorted = calloc(gw->n + 1, sizeof(*sorted));
+	_cleanup_free_ const struct gw_object **sorted = NULL;
 	json_t *array = json_array();
-	size_t n = 0;
+	size_t n;
 
-	for (size_t i = 0; sorted && i < gw->n; i++) {
-		const struct gw_object *o = gw->objects[i];
-
-		if (is_shown(o) && (!kind || !strcasecmp(kind, gw_kind_word(o->kind))) &&
-		    (!name || !strcmp(name, o->name)))
-			sorted[n++] = o;
-	}
-	if (n)
-		qsort(sorted, n, sizeof(*sorted), compare);
+	sorted = gw_sorted(gw, &n);
 	for (size_t i = 0; i < n; i++)
-		json_array_append_new(array, item(sorted[i]));
-	free(sorted);
+		if (is_shown(sorted[i]) &&
+		    (!kind || !strcasecmp(kind, gw_kind_word(sorted[i]->kind))) &&
+		    (!name || !strcmp(name, sorted[i]->name)))
+			json_array_append_new(array, item(sorted[i]));
 	return array;
 }
