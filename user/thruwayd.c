@@ -194,6 +194,8 @@ static void reload(struct router *router, const struct options *o)
 	if (err)
 		log_err("reload: %s; the running configuration stays as it was",
 			why ? why : "the configuration has errors");
+	else if (problems.n_errors)
+		log_warn("reloaded %s, without the objects that have errors", o->config_path);
 	else
 		log_info("reloaded %s", o->config_path);
 	config_free(config);
@@ -212,7 +214,7 @@ static struct router *start(const struct options *o)
 
 	config_problems_init(&problems);
 	err = read_config(o, &config, &problems);
-	if (!err && !load_is_usable(config, LOAD_GOOD_ROUTES, &problems))
+	if (!err && !load_can_start(config, &problems))
 		err = -EINVAL;
 	if (!err)
 		err = router_open(o->instance, o->reset, config, &router, &why);

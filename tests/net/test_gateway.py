@@ -142,6 +142,34 @@ def test_a_change_of_the_objects_is_taken_over(hosts, run, echo):
     assert daemon.json("status", "gateway")["items"][0]["status"]["listeners"][0]["attachedRoutes"] == 0
 
 
+def test_an_object_with_an_error_is_left_out_when_it_is_new_and_else_not_lost(hosts, run, echo):
+    one, two = echo(2, "one"), echo(3, "two", port=9001)
+    services = (service("s", one.address, one.port), service("t", two.address, two.port))
+    bad = ROUTE % ("bad", "BAD.example.com", "{name: s, port: 443}")
+    first = ROUTE % ("r", "app.example.com", "{name: s, port: 443}")
+    daemon = run(objects(GATEWAY, first, bad, *services))
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
+    www = ROUTE % ("www", "www.example.com", "{name: t, port: 443}")
+    daemon.hangup(objects(GATEWAY, first, bad, www, *services), r"TLSRoute default/bad: [\s\S]*without the objects that have errors")
+    assert backend_of(hosts.client, ROUTER4, hello("www.example.com")) == "two"
+    daemon.hangup(objects(GATEWAY, first.replace("[app.", "[App."), *services),
+                  "TLSRoute default/r would be lost by an error in it; the running configuration stays as it was")
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
+    assert backend_of(hosts.client, ROUTER4, hello("www.example.com")) == "two"
+    daemon.hangup(objects(GATEWAY, first, *services))
+    eventually(lambda: backend_of(hosts.client, ROUTER4, hello("www.example.com")) == "rst")
+
+
+def test_a_daemon_starts_though_its_only_gateway_has_an_error(hosts, run, echo):
+    one = echo(2, "one")
+    rest = (ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", one.address, one.port))
+    daemon = run(objects(GATEWAY.replace("port: 443", "port: 70000"), *rest))
+    with pytest.raises(ConnectionRefusedError):
+        backend_of(hosts.client, ROUTER4, hello("app.example.com"))
+    daemon.hangup(objects(GATEWAY, *rest), "reloaded ")
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
+
+
 def test_lists_are_in_order_whatever_came_first(hosts, run):
     del hosts
     address = service("s", "192.0.2.9", 443)

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "kernel/devices.h"
+#include "model/gateway.h"
 
 /* Loops through any address of this host; @err is what reading said. */
 static int check_loops(struct config *config, int err, struct config_problems *problems)
@@ -102,23 +103,63 @@ static bool change(struct router *router, const struct config_text *texts, size_
 
 /* --- all of it -------------------------------------------------------------------------------- */
 
-bool load_is_usable(const struct config *config, enum load_mode mode,
-		    const struct config_problems *problems)
+bool load_can_start(const struct config *config, const struct config_problems *problems)
 {
+	return !problems->n_errors ||
+	       (!config->has_fatal && (config->n_routes || !config->has_bad_route));
+}
+
+static bool is_served(const struct config *running, const char *name)
+{
+	for (size_t i = 0; i < running->n_routes; i++)
+		if (!strcmp(running->routes[i].name, name))
+			return !running->routes[i].is_bad;
+	return false;
+}
+
+/*
+ * What is in force, and by errors in it would not be any more; for a message, to be freed. NULL =
+ * nothing.
+ */
+static char *find_lost(const struct config *running, const struct config *config)
+{
+	char *lost = config->gateway ? gateway_lost(running->gateway, config->gateway) : NULL;
+
+	/* A loop is no error of an object by itself. */
+	for (size_t i = 0; i < config->n_routes && !lost; i++)
+		if (config->routes[i].is_bad && is_served(running, config->routes[i].name))
+			lost = strdup(config->routes[i].name);
+	return lost;
+}
+
+/* *@why (NULL = the errors say it) is what forbids it. */
+static bool is_usable(const struct config *config, const struct config *running,
+		      enum load_mode mode, const struct config_problems *problems, char **why)
+{
+	char *lost;
+
 	if (!problems->n_errors)
 		return true;
-	return mode == LOAD_GOOD_ROUTES && !config->has_fatal && config->n_routes;
+	if (mode == LOAD_GOOD_ROUTES)
+		return load_can_start(config, problems);
+	if (mode == LOAD_ALL_OR_NOTHING || config->has_fatal || config->has_bad_route)
+		return false;
+	lost = running ? find_lost(running, config) : NULL;
+	if (lost && asprintf(why, "%s would be lost by an error in it", lost) < 0)
+		*why = NULL;
+	free(lost);
+	return !lost;
 }
 
 int load_commit(struct router *router, struct config *config, enum load_mode mode, bool dry_run,
 		struct tables_changes *changes, struct config_problems *problems, char **why)
 {
 	*why = NULL;
-	if (!load_is_usable(config, mode, problems)) {
+	if (!is_usable(config, router_config(router), mode, problems, why)) {
 		config_free(config);
 		return -EINVAL;
 	}
-	return router_set_config(router, config, dry_run, mode == LOAD_ALL_OR_NOTHING, changes,
+	return router_set_config(router, config, dry_run, mode != LOAD_GOOD_ROUTES, changes,
 				 problems, why);
 }
 
@@ -144,8 +185,8 @@ int load_again(struct router *router, const char *path, struct config_problems *
 	*ret_why = NULL;
 	/* Some file cannot be read: what else is wrong is to be said as well. */
 	if (err == -EINVAL || (!err && !change(router, texts, n, NULL, problems)))
-		err = load_texts(router, texts, n, LOAD_ALL_OR_NOTHING, false, NULL, problems,
-				 ret_why);
+		err = load_texts(router, texts, n, err ? LOAD_ALL_OR_NOTHING : LOAD_GOOD_OBJECTS,
+				 false, NULL, problems, ret_why);
 	config_texts_free(texts, n);
 	return err;
 }

@@ -11,10 +11,13 @@
 #include "edge/router.h"
 
 enum load_mode {
-	/* Any error: nothing changes (reload, apply). */
+	/* Any error: nothing changes (apply). */
 	LOAD_ALL_OR_NOTHING,
-	/* Errors inside routes leave those routes out; other errors, or no good route left: nothing
-	 * changes (start, apply --partial). */
+	/* An error inside a Kubernetes object leaves it out, as the API server would, if it is new:
+	 * what is served is not lost by a slip. Other errors: nothing changes (reload). */
+	LOAD_GOOD_OBJECTS,
+	/* Errors inside routes and objects leave those out; other errors, or no good route left:
+	 * nothing changes (start, apply --partial). */
 	LOAD_GOOD_ROUTES,
 };
 
@@ -28,7 +31,7 @@ int load_file(const char *path, struct config **ret_config, struct config_proble
 int load_commit(struct router *router, struct config *config, enum load_mode mode, bool dry_run,
 		struct tables_changes *changes, struct config_problems *problems, char **ret_why);
 /*
- * Read @path again and put it in force, LOAD_ALL_OR_NOTHING; only what is different, if that is a
+ * Read @path again and put it in force, LOAD_GOOD_OBJECTS; only what is different, if that is a
  * few Kubernetes objects. As load_commit().
  */
 int load_again(struct router *router, const char *path, struct config_problems *problems,
@@ -36,8 +39,7 @@ int load_again(struct router *router, const char *path, struct config_problems *
 /* The same with "files" of a request: [{"name", "text"}]. @changes may be NULL. */
 int load_request(struct router *router, const json_t *files, enum load_mode mode, bool dry_run,
 		 struct tables_changes *changes, struct config_problems *problems, char **ret_why);
-/* May a configuration with these problems be used at all? */
-bool load_is_usable(const struct config *config, enum load_mode mode,
-		    const struct config_problems *problems);
+/* May a configuration with these problems be what the daemon starts with? */
+bool load_can_start(const struct config *config, const struct config_problems *problems);
 
 #endif

@@ -413,8 +413,9 @@ static int load(struct loader *loader, const struct config_text *texts, size_t n
 			loader->config->listeners[i].paths = loader->config->paths;
 	check_not_empty(loader, n == 1 ? texts[0].file : NULL);
 	config_each_native(loader, read_routes);
-	loader->config->has_fatal =
-		problems->n_errors - loader->n_errors_before > loader->n_route_errors;
+	loader->config->has_bad_route = loader->n_route_errors;
+	loader->config->has_fatal = problems->n_errors - loader->n_errors_before >
+				    loader->n_route_errors + loader->n_object_errors;
 	return loader->reader.err;
 }
 

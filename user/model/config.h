@@ -116,8 +116,10 @@ struct config {
 	 */
 	struct gateway *gateway;
 	struct document_memory *documents; /* what stood in the texts; see model/documents.h */
-	/* Some error was outside of any route: what stands here is not what the user asked for. */
+	/* Some error was outside of any route or Kubernetes object: what stands here is not what
+	 * the user asked for. */
 	bool has_fatal;
+	bool has_bad_route; /* some error was in a route that is no TLSRoute's */
 	/* Something was wrong or worth a warning: it is read as a whole again (config_change.h). */
 	bool has_problems;
 	char **files; /* names that the positions above point to */
@@ -137,8 +139,8 @@ struct config_text {
  * no error among them, -EINVAL if there is, -errno if nothing could be read (with a problem, too).
  * On -EINVAL *@ret_config still holds the good listeners and routes: a bad one is left out alone
  * (see is_bad; where no route is good there are no routes at all), and has_fatal says whether an
- * error was elsewhere than in a route. *@ret_config is NULL when the result is neither 0 nor
- * -EINVAL.
+ * error was elsewhere than in a route or object. *@ret_config is NULL when the result is neither 0
+ * nor -EINVAL.
  */
 int config_load(const char *path, struct config **ret_config, struct config_problems *problems);
 /* The same from memory; @file is the name used in messages. */

@@ -42,7 +42,7 @@ static int read_objects(struct loader *loader, const struct yaml_node *document,
 	size_t n_errors = r->problems->n_errors;
 	int err = gateway_read(document, r->file, r->problems, batch);
 
-	loader->n_route_errors += r->problems->n_errors - n_errors;
+	loader->n_object_errors += r->problems->n_errors - n_errors;
 	return err == -EINVAL ? 0 : err;
 }
 
@@ -102,7 +102,7 @@ static int keep_objects(struct loader *loader, struct gateway_batch *batch,
 {
 	struct config *config = loader->config;
 
-	if (!batch->n && !batch->n_skipped)
+	if (!batch->n && !batch->n_bad && !batch->n_skipped)
 		return 0;
 	if (!config->gateway)
 		config->gateway = gateway_new();
@@ -111,7 +111,7 @@ static int keep_objects(struct loader *loader, struct gateway_batch *batch,
 		return -ENOMEM;
 	}
 	kept->batch = *batch;
-	return gateway_keep(config->gateway, batch, loader->reader.problems);
+	return gateway_keep(config->gateway, &kept->batch, loader->reader.problems);
 }
 
 static int remember(struct loader *loader, struct kept_document *kept, const char *file,

@@ -138,6 +138,7 @@ int config_check_loops(struct config *config, const uint8_t (*addrs)[16], size_t
 				   &host, ports, problems))
 			continue;
 		config_route_spoil(route);
+		config->has_bad_route |= !route->yields_names;
 		is_good = false;
 	}
 	drop_lonely_refusals(config);

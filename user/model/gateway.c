@@ -19,6 +19,9 @@ struct gateway *gateway_free(struct gateway *gw)
 		return NULL;
 	for (size_t i = 0; i < gw->n; i++)
 		gw_object_free(gw->objects[i]);
+	for (size_t i = 0; i < gw->n_bad; i++)
+		gw_object_free(gw->bad[i]);
+	free(gw->bad);
 	for (size_t i = 0; i < gw->n_hints; i++) {
 		for (size_t k = 0; k < gw->hints[i].n_addresses; k++)
 			free(gw->hints[i].addresses[k]);
@@ -245,10 +248,33 @@ static int keep(struct gateway *gw, struct gw_object *o, struct config_problems 
 	return err;
 }
 
-int gateway_keep(struct gateway *gw, const struct gateway_batch *batch,
-		 struct config_problems *problems)
+/* Takes them, and the list. */
+static int keep_bad(struct gateway *gw, struct gateway_batch *batch)
 {
+	struct gw_object **grown;
 	int err = 0;
+
+	if (!batch->n_bad)
+		return 0;
+	grown = reallocarray(gw->bad, gw->n_bad + batch->n_bad, sizeof(struct gw_object *));
+	if (grown) {
+		memcpy(grown + gw->n_bad, batch->bad, batch->n_bad * sizeof(struct gw_object *));
+		gw->bad = grown;
+		gw->n_bad += batch->n_bad;
+	} else {
+		err = -ENOMEM;
+		for (size_t i = 0; i < batch->n_bad; i++)
+			gw_object_free(batch->bad[i]);
+	}
+	free(batch->bad);
+	batch->bad = NULL;
+	batch->n_bad = 0;
+	return err;
+}
+
+int gateway_keep(struct gateway *gw, struct gateway_batch *batch, struct config_problems *problems)
+{
+	int err = keep_bad(gw, batch);
 
 	gw->n_skipped += batch->n_skipped;
 	for (size_t i = 0; i < batch->n; i++)
@@ -257,6 +283,24 @@ int gateway_keep(struct gateway *gw, const struct gateway_batch *batch,
 		else
 			gw_object_free(batch->objects[i]);
 	return err;
+}
+
+char *gateway_lost(const struct gateway *before, const struct gateway *next)
+{
+	char *text = NULL;
+	int len = 0;
+
+	for (size_t i = 0; before && i < next->n_bad && !text && len >= 0; i++) {
+		const struct gw_object *o = next->bad[i];
+
+		if (!o->ns || !o->name)
+			len = asprintf(&text, "some %s", gw_kind_word(o->kind));
+		else if (gw_find(before, o->kind, o->ns, o->name) &&
+			 !gw_find(next, o->kind, o->ns, o->name))
+			len = asprintf(&text, "%s %s%s%s", gw_kind_word(o->kind), o->ns,
+				       *o->ns ? "/" : "", o->name);
+	}
+	return len < 0 ? NULL : text;
 }
 
 /* --- endpoints and counts -------------------------------------------------------------------- */

@@ -34,6 +34,9 @@ struct gateway_batch {
 	struct gw_object **objects;
 	size_t n;
 	size_t n_skipped; /* of kinds that are none of ours */
+	/* Those with an error: what could be read of them. */
+	struct gw_object **bad;
+	size_t n_bad;
 };
 
 /*
@@ -46,11 +49,18 @@ int gateway_read(const struct yaml_node *node, const char *file, struct config_p
 /* Frees objects that no store has taken. */
 void gateway_batch_fini(struct gateway_batch *batch);
 /*
- * The store takes the objects, whose list stays the caller's; one takes the place of another of its
- * kind, namespace and name (a warning). 0, or -ENOMEM: those that were not taken are freed.
+ * The store takes the objects, whose list stays the caller's, and the bad ones with their list; one
+ * takes the place of another of its kind, namespace and name (a warning). 0, or -ENOMEM: those that
+ * were not taken are freed.
  */
-int gateway_keep(struct gateway *gateway, const struct gateway_batch *batch,
+int gateway_keep(struct gateway *gateway, struct gateway_batch *batch,
 		 struct config_problems *problems);
+/*
+ * Would @next, in the place of @before (NULL = nothing was), lose an object by an error in it? Then
+ * its name, for a message, to be freed by the caller; also where nobody can tell which object a bad
+ * one is. NULL: none, or no memory.
+ */
+char *gateway_lost(const struct gateway *before, const struct gateway *next);
 /*
  * Where the endpoints of a Service are, for objects that come without EndpointSlices: each of
  * @addresses an IP, or IP:port where that is not the target port (checked by the caller). 0 or

@@ -30,17 +30,17 @@ static int complain(const struct yaml_node *node, const char *file, const char *
 
 /* --- one object ------------------------------------------------------------------------------ */
 
-static int append(struct gateway_batch *batch, struct gw_object *o)
+/* Takes @o. */
+static int append(struct gw_object ***list, size_t *n, struct gw_object *o)
 {
-	struct gw_object **grown =
-		reallocarray(batch->objects, batch->n + 1, sizeof(struct gw_object *));
+	struct gw_object **grown = reallocarray(*list, *n + 1, sizeof(struct gw_object *));
 
 	if (!grown) {
 		gw_object_free(o);
 		return -ENOMEM;
 	}
-	batch->objects = grown;
-	grown[batch->n++] = o;
+	*list = grown;
+	grown[(*n)++] = o;
 	return 0;
 }
 
@@ -59,7 +59,11 @@ static int read_object(const struct yaml_node *node, const struct gw_type *type,
 		batch->n_skipped++;
 		return 0;
 	}
-	return err ? err : append(batch, o);
+	if (!err)
+		return append(&batch->objects, &batch->n, o);
+	if (err == -EINVAL && append(&batch->bad, &batch->n_bad, o))
+		err = -ENOMEM;
+	return err;
 }
 
 /* --- lists ----------------------------------------------------------------------------------- */
@@ -144,6 +148,9 @@ void gateway_batch_fini(struct gateway_batch *batch)
 {
 	for (size_t i = 0; i < batch->n; i++)
 		gw_object_free(batch->objects[i]);
+	for (size_t i = 0; i < batch->n_bad; i++)
+		gw_object_free(batch->bad[i]);
 	free(batch->objects);
+	free(batch->bad);
 	*batch = (struct gateway_batch){};
 }

@@ -197,6 +197,8 @@ struct gateway {
 	struct gw_hint *hints;
 	size_t n_hints;
 	size_t n_skipped;
+	struct gw_object **bad; /* not among objects: they had errors */
+	size_t n_bad;
 };
 
 /* gateway.c; either may be NULL, which is the same as NULL alone. */
@@ -236,7 +238,10 @@ struct gw_type {
 
 /* gateway_read.c: is it one of our kinds, in a version that is read? */
 bool gw_is_read(const struct gw_type *type);
-/* 0 and a new object; -ENOENT: not one of our kinds; -EINVAL; -ENOMEM. */
+/*
+ * 0 and a new object; -EINVAL: it has errors, and *@ret_object is what could be read of it;
+ * -ENOENT: not one of our kinds; -ENOMEM.
+ */
 int gw_read(const struct yaml_node *node, const struct gw_type *type, const char *file,
 	    struct config_problems *problems, struct gw_object **ret_object);
 const char *gw_kind_word(enum gw_kind kind);

@@ -197,10 +197,10 @@ int gw_read(const struct yaml_node *node, const struct gw_type *type, const char
 		gw_complain(&r, node, "spec", "Required value");
 	else if (kinds[kind].read && o->ns && o->api_version)
 		kinds[kind].read(&r, kinds[kind].has_spec ? spec : node, o);
-	if (r.err || r.n_errors) {
+	if (r.err) {
 		gw_object_free(o);
-		return r.err ? r.err : -EINVAL;
+		return r.err;
 	}
 	*ret_object = o;
-	return 0;
+	return r.n_errors ? -EINVAL : 0;
 }
