@@ -315,6 +315,27 @@ static void a_change_that_is_taken_back_leaves_the_times(void **state)
 	config_free(live);
 }
 
+/* Above the objects, which move; but where nothing at all is new, everything is looked at again. */
+static void a_comment_is_a_change_of_nothing(void **state)
+{
+	struct config_change *change = NULL;
+	struct config_text text;
+	struct config *live = read_one("# one\n" SERVICE("s") GATEWAY("a", "443"), &text);
+	struct config *fresh = read_one("# one\n# two\n" SERVICE("s") GATEWAY("a", "443"), &text);
+	_cleanup_free_ char *expected = show(fresh), *found = NULL;
+
+	(void)state;
+	assert_int_equal(config_change_find(live, &text, 1, &change), 0);
+	assert_int_equal(config_change_n_routes(change), 0);
+	assert_int_equal(config_change_make(change), 0);
+	config_change_free(change);
+	found = show(live);
+	assert_string_equal(found, expected);
+	assert_int_equal(config_change_find(live, &text, 1, &change), -EAGAIN);
+	config_free(live);
+	config_free(fresh);
+}
+
 /* Objects, and @n ConfigMaps that have 1.3 million values each, aliases written out. */
 static char *write_large(const char *objects, unsigned int n)
 {
@@ -363,6 +384,7 @@ int main(void)
 		cmocka_unit_test(a_change_gives_what_reading_anew_gives),
 		cmocka_unit_test(a_gateway_moves_to_where_another_was),
 		cmocka_unit_test(a_change_that_is_taken_back_leaves_the_times),
+		cmocka_unit_test(a_comment_is_a_change_of_nothing),
 		cmocka_unit_test(a_change_may_not_have_more_values_than_the_whole),
 	};
 

@@ -31,6 +31,7 @@ struct search {
 	bool *is_there;	   /* for each of these: it stands in the texts, too */
 	size_t next;	   /* most likely */
 	size_t last_other; /* 1 and the number of the last one that is not plain */
+	bool is_different;
 };
 
 /* --- what is there again ---------------------------------------------------------------------- */
@@ -133,6 +134,7 @@ static int read_new(struct search *s, const struct document *document, const cha
 
 	if (!kept)
 		return -ENOMEM;
+	s->is_different = true;
 	kept->is_plain = true;
 	err = yaml_tree_load(document->text, document->len, document->first_line, &yaml, &error);
 	if (err == -EINVAL)
@@ -182,6 +184,7 @@ static int list_gone(struct search *s)
 
 		if (s->is_there[i])
 			continue;
+		s->is_different = true;
 		if (!document->is_plain)
 			return -EAGAIN;
 		objects->n_skipped -= document->batch.n_skipped;
@@ -219,8 +222,9 @@ static int find(struct config_change *change, const struct config_text *texts, s
 		return err;
 	if (has_too_many_nodes(&change->memory))
 		return -EAGAIN;
-	/* Nothing is different, or nothing is left: both have more to be said about. */
-	if ((!objects->in.n && !objects->out.n) ||
+	/* Nothing is different: who asks wants all of it to be looked at again. Nothing is left:
+	 * there is more to be said about it. */
+	if ((!s.is_different && !change->n_moved) ||
 	    gateway_n_objects(config->gateway) + objects->in.n == objects->out.n)
 		return -EAGAIN;
 	return gateway_change_check(objects);
