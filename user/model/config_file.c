@@ -14,7 +14,7 @@
 #include "base/cleanup.h"
 #include "model/config.h"
 
-#define FILES_MAX   10000
+#define FILES_MAX   100000
 #define CHUNK_BYTES 65536
 
 struct file_list {

@@ -33,6 +33,7 @@ struct gateway *gateway_free(struct gateway *gw)
 	index_fini(&gw->by_name);
 	index_fini(&gw->by_service);
 	index_fini(&gw->grants);
+	index_fini(&gw->by_hint);
 	index_fini(&gw->users);
 	free(gw->by_age);
 	free(gw->objects);
@@ -147,6 +148,17 @@ const struct gw_object **gw_sorted(const struct gateway *gw, size_t *ret_n)
 		qsort(sorted, n, sizeof(*sorted), compare);
 	*ret_n = n;
 	return sorted;
+}
+
+const struct gw_hint *gw_next_hint(const struct gateway *gw, const char *ns, const char *service,
+				   uint32_t *at)
+{
+	uint32_t hash = hash_of(GW_SERVICE, ns, service), i;
+
+	while ((i = index_next(&gw->by_hint, hash, at)) != INDEX_NONE)
+		if (!strcmp(gw->hints[i].ns, ns) && !strcmp(gw->hints[i].service, service))
+			return &gw->hints[i];
+	return NULL;
 }
 
 /* --- keeping --------------------------------------------------------------------------------- */
@@ -325,7 +337,7 @@ int gateway_put_endpoints(struct gateway *gw, const char *ns, const char *servic
 			return -ENOMEM;
 		hint->n_addresses++;
 	}
-	return 0;
+	return index_add(&gw->by_hint, hash_of(GW_SERVICE, ns, service), (uint32_t)gw->n_hints - 1);
 }
 
 size_t gateway_n_objects(const struct gateway *gw)

@@ -102,21 +102,18 @@ static int collect(const struct slices *slices, const struct gw_port *port, bool
 static int add_hints(const struct gateway *gw, const struct gw_object *service,
 		     const struct gw_port *port, struct gw_endpoints *list)
 {
+	uint32_t at = INDEX_START;
+	const struct gw_hint *hint;
 	char ip[ADDR_TEXT_SIZE];
 	struct addr addr;
 	int err = 0;
 
-	for (size_t i = 0; i < gw->n_hints; i++) {
-		const struct gw_hint *hint = &gw->hints[i];
-
-		if (strcmp(hint->ns, service->ns) != 0 || strcmp(hint->service, service->name) != 0)
-			continue;
+	while (!err && (hint = gw_next_hint(gw, service->ns, service->name, &at)))
 		for (size_t k = 0; k < hint->n_addresses && !err; k++)
 			err = addr_parse(hint->addresses[k], &addr)
 				      ? add_endpoint(list, hint->addresses[k], port->target)
 				      : add_endpoint(list, addr_format_ip(ip, addr.ip),
 						     ntohs(addr.port));
-	}
 	return err;
 }
 

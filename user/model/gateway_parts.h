@@ -189,6 +189,7 @@ struct gateway {
 	struct index by_name;	 /* kind, namespace and name */
 	struct index by_service; /* slices, by namespace and the Service's name */
 	struct index grants;	 /* by namespace */
+	struct index by_hint;	 /* hints, likewise */
 	struct index users;	 /* routes, by namespace and name of what they refer to */
 	bool has_replaced;	 /* some object stood twice */
 	/* TLSRoutes from the oldest on, and where they begin in the configuration's routes. */
@@ -215,6 +216,9 @@ const char *gw_service_of(const struct gw_object *slice);
 /* The next TLSRoute that refers to a Service, perhaps more than once; *@at as above. */
 struct gw_object *gw_next_user(const struct gateway *gateway, const char *ns, const char *service,
 			       uint32_t *at);
+/* The next of the native documents' endpoints of a Service; *@at as above. */
+const struct gw_hint *gw_next_hint(const struct gateway *gateway, const char *ns,
+				   const char *service, uint32_t *at);
 /* The next ReferenceGrant of a namespace; *@at as above. */
 struct gw_object *gw_next_grant(const struct gateway *gateway, const char *ns, uint32_t *at);
 

@@ -94,13 +94,16 @@ static void read_hostnames(struct gw_reading *r, const struct yaml_node *spec, s
 static void read_backend(struct gw_reading *r, const struct yaml_node *node, const char *path,
 			 struct gw_backend *b)
 {
+	const struct yaml_node *port = yaml_get(node, "port");
+	bool has_port = port && !yaml_is_null(port); /* a wrong one is told by itself */
+
 	b->group = gw_read_text(r, node, path, "group", 253, &gw_group, false, "");
 	b->kind = gw_read_text(r, node, path, "kind", 63, &gw_kind_name, false, "Service");
 	b->ns = gw_read_text(r, node, path, "namespace", 63, &gw_label, false, NULL);
 	b->name = gw_read_text(r, node, path, "name", 253, &gw_not_empty, true, "");
 	b->port = gw_read_number(r, node, path, "port", 1, 65535, false, 0);
 	b->weight = gw_read_number(r, node, path, "weight", 0, TW_WEIGHT_MAX, false, 1);
-	if (b->group && b->kind && !*b->group && !strcmp(b->kind, "Service") && !b->port)
+	if (b->group && b->kind && !*b->group && !strcmp(b->kind, "Service") && !has_port)
 		gw_complain(r, node, path, "Must have port for Service reference");
 }
 
