@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "../lib/show_config.h"
 #include "base/cleanup.h"
 #include "model/config_change.h"
 #include "model/gateway.h"
@@ -132,45 +133,6 @@ static void free_texts(struct config_text texts[FILES])
 		free(texts[i].text);
 }
 
-/* --- what came out ---------------------------------------------------------------------------- */
-
-static void print_backends(FILE *out, const struct config_route *route)
-{
-	for (size_t i = 0; i < route->n_backends; i++)
-		fprintf(out, " %s*%u%s", route->backends[i].backend.text, route->backends[i].weight,
-			route->backends[i].is_invalid ? "!" : "");
-	fputc('\n', out);
-}
-
-/* All of it that a change may touch. */
-static char *show(const struct config *config)
-{
-	_cleanup_free_ char *statuses = NULL;
-	json_t *items = gateway_status(config->gateway, NULL, NULL);
-	char *text = NULL;
-	size_t len;
-	FILE *out = open_memstream(&text, &len);
-
-	assert_non_null(out);
-	for (size_t i = 0; i < config->n_listeners; i++)
-		fprintf(out, "listener %s %s:%u\n", config->listeners[i].name,
-			config->listeners[i].pos.file, config->listeners[i].pos.line);
-	for (size_t i = 0; i < config->n_routes; i++) {
-		const struct config_route *r = &config->routes[i];
-
-		fprintf(out, "%s %s %s %s:%u", r->name, r->hostnames[0],
-			r->n_listeners ? r->listeners[0] : "all", r->pos.file, r->pos.line);
-		print_backends(out, r);
-	}
-	fprintf(out, "%zu objects, %zu skipped\n", gateway_n_objects(config->gateway),
-		gateway_n_skipped(config->gateway));
-	statuses = json_dumps(items, JSON_INDENT(1) | JSON_SORT_KEYS);
-	fputs(statuses, out);
-	json_decref(items);
-	fclose(out);
-	return text;
-}
-
 static struct config *read_all(const struct config_text texts[FILES])
 {
 	struct config_problems problems;
@@ -208,7 +170,7 @@ static void a_change_gives_what_reading_anew_gives(void **state)
 	write_texts(before);
 	live = read_all(before);
 	for (unsigned int round = 0; round < ROUNDS; round++) {
-		_cleanup_free_ char *expected = NULL, *found = NULL, *old = show(live);
+		_cleanup_free_ char *expected = NULL, *found = NULL, *old = show_config(live);
 		struct config_change *change = NULL;
 		struct config *fresh;
 		int err;
@@ -216,7 +178,7 @@ static void a_change_gives_what_reading_anew_gives(void **state)
 		change_something();
 		write_texts(texts);
 		fresh = read_all(texts);
-		expected = show(fresh);
+		expected = show_config(fresh);
 		err = config_change_find(live, texts, FILES, &change);
 		if (!err) {
 			n_made++;
@@ -225,7 +187,7 @@ static void a_change_gives_what_reading_anew_gives(void **state)
 				_cleanup_free_ char *unmade = NULL;
 
 				assert_int_equal(config_change_make(change), 0);
-				unmade = show(live);
+				unmade = show_config(live);
 				assert_string_equal(unmade, old);
 				assert_int_equal(config_change_make(change), 0);
 			}
@@ -238,7 +200,7 @@ static void a_change_gives_what_reading_anew_gives(void **state)
 			config_free(live);
 			live = fresh;
 		}
-		found = show(live);
+		found = show_config(live);
 		assert_string_equal(found, expected);
 		free_texts(before);
 		memcpy(before, texts, sizeof(before));
@@ -276,12 +238,12 @@ static void a_gateway_moves_to_where_another_was(void **state)
 	struct config *live = read_one(SERVICE("s") GATEWAY("a", "443") GATEWAY("b", "444"), &text);
 	struct config *fresh =
 		read_one(SERVICE("s") SERVICE("t") GATEWAY("a", "443") GATEWAY("b", "444"), &text);
-	_cleanup_free_ char *expected = show(fresh), *found = NULL;
+	_cleanup_free_ char *expected = show_config(fresh), *found = NULL;
 
 	(void)state;
 	assert_int_equal(config_change_find(live, &text, 1, &change), 0);
 	assert_int_equal(config_change_make(change), 0);
-	found = show(live);
+	found = show_config(live);
 	assert_string_equal(found, expected);
 	config_change_free(change);
 	config_free(live);
@@ -302,14 +264,14 @@ static void a_change_that_is_taken_back_leaves_the_times(void **state)
 
 	(void)state;
 	gateway_date(live->gateway, NULL, 1700000000);
-	before = show(live);
+	before = show_config(live);
 	assert_true(asprintf(&longer, "%s%s", objects, SERVICE("s")) > 0);
 	text.text = longer;
 	text.len = strlen(longer);
 	assert_int_equal(config_change_find(live, &text, 1, &change), 0);
 	for (unsigned int i = 0; i < 4; i++)
 		assert_int_equal(config_change_make(change), 0);
-	after = show(live);
+	after = show_config(live);
 	assert_string_equal(after, before);
 	config_change_free(change);
 	config_free(live);
@@ -322,14 +284,14 @@ static void a_comment_is_a_change_of_nothing(void **state)
 	struct config_text text;
 	struct config *live = read_one("# one\n" SERVICE("s") GATEWAY("a", "443"), &text);
 	struct config *fresh = read_one("# one\n# two\n" SERVICE("s") GATEWAY("a", "443"), &text);
-	_cleanup_free_ char *expected = show(fresh), *found = NULL;
+	_cleanup_free_ char *expected = show_config(fresh), *found = NULL;
 
 	(void)state;
 	assert_int_equal(config_change_find(live, &text, 1, &change), 0);
 	assert_int_equal(config_change_n_routes(change), 0);
 	assert_int_equal(config_change_make(change), 0);
 	config_change_free(change);
-	found = show(live);
+	found = show_config(live);
 	assert_string_equal(found, expected);
 	assert_int_equal(config_change_find(live, &text, 1, &change), -EAGAIN);
 	config_free(live);

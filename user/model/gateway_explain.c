@@ -168,12 +168,16 @@ static void find_route(struct explaining *e)
 {
 	for (size_t i = 0; e->d->route && i < e->config->n_routes && !e->route; i++) {
 		const struct config_route *made = &e->config->routes[i];
+		const char *hostname;
 
 		if (strcmp(made->name, e->d->route) != 0)
 			continue;
+		hostname = best_of(made->hostnames, made->n_hostnames, e->d->name);
+		if (!hostname)
+			continue;
 		e->route = object_of(e, made);
 		e->made = made;
-		e->hostname = best_of(made->hostnames, made->n_hostnames, e->d->name);
+		e->hostname = hostname;
 	}
 }
 

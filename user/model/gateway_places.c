@@ -63,7 +63,9 @@ void gw_place(struct gw_resolving *r, const struct gw_object *o, struct gw_liste
 		if (gw_is_address_spare(o, i))
 			continue;
 		gw_address_of(o, i, ip);
-		snprintf(name, sizeof(name), i ? "%zu" : "", i);
+		*name = '\0';
+		if (i)
+			snprintf(name, sizeof(name), "%zu", i);
 		add_place(r, o, l, ip, name);
 	}
 }
