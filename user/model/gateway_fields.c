@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/cleanup.h"
 #include "base/index.h"
@@ -117,31 +118,102 @@ void gw_check_keys(struct gw_reading *r, const struct yaml_node *node, const cha
 
 /* --- values ---------------------------------------------------------------------------------- */
 
+/* Kubernetes' tools read YAML 1.1, where more words than true and false mean these. */
+static bool parse_bool(const struct yaml_node *node, bool *ret)
+{
+	static const char *const words[][2] = {
+		{"true", "false"}, {"True", "False"}, {"TRUE", "FALSE"}, {"yes", "no"},
+		{"Yes", "No"},	   {"YES", "NO"},     {"on", "off"},	 {"On", "Off"},
+		{"ON", "OFF"},	   {"y", "n"},	      {"Y", "N"},
+	};
+
+	if (node->type != YAML_SCALAR || !node->is_plain || node->n > 5)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		*ret = yaml_is(node, words[i][0]);
+		if (*ret || yaml_is(node, words[i][1]))
+			return true;
+	}
+	return false;
+}
+
+/* Octal, as 0443 is for Kubernetes' tools, is more likely a mistake. */
+static bool is_octal(const char *text)
+{
+	text += *text == '-' || *text == '+';
+	return text[0] == '0' && text[1];
+}
+
 bool gw_parse_number(const struct yaml_node *node, int64_t *ret)
 {
 	char *end;
 
-	if (node->type != YAML_SCALAR || !node->is_plain || !node->n)
+	if (node->type != YAML_SCALAR || !node->is_plain || !node->n || is_octal(node->text))
 		return false;
 	errno = 0;
 	*ret = strtoll(node->text, &end, 10);
 	return !errno && end == node->text + node->n;
 }
 
+/* As YAML 1.1 writes them: 1_000, 0o17, 0b1, 0x1f, 1e3, .5, .inf */
+static bool is_number(const char *text)
+{
+	_cleanup_free_ char *plain = strdup(text);
+	char *to = plain, *end;
+
+	if (!plain || !strchr("+-.0123456789", *text))
+		return false;
+	for (const char *from = text; *from; from++)
+		if (*from != '_')
+			*to++ = *from;
+	*to = '\0';
+	to = plain + (*plain == '-' || *plain == '+');
+	if (!strcasecmp(to, ".inf") || !strcasecmp(to, ".nan"))
+		return true;
+	if (*to == '0' && (to[1] == 'o' || to[1] == 'b'))
+		return to[2] && !to[2 + strspn(to + 2, to[1] == 'o' ? "01234567" : "01")];
+	(void)strtod(plain, &end);
+	return *plain && !*end;
+}
+
 bool gw_is_text(const struct yaml_node *node)
 {
-	static const char *const words[] = {"true", "True", "TRUE", "false", "False", "FALSE"};
-	char *end;
+	bool ignored;
 
-	if (node->type != YAML_SCALAR || !node->is_plain || !node->n)
+	if (node->type != YAML_SCALAR || !node->is_plain)
 		return node->type == YAML_SCALAR;
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		if (yaml_is(node, words[i]))
-			return false;
-	if (!strchr("+-.0123456789", *node->text))
+	return !yaml_is_null(node) && !parse_bool(node, &ignored) && !is_number(node->text);
+}
+
+/* What the API counts: characters, not bytes (of which those in UTF-8 that go on are not counted).
+ */
+static size_t n_characters(const struct yaml_node *node)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < node->n; i++)
+		n += ((unsigned char)node->text[i] & 0xc0) != 0x80;
+	return n;
+}
+
+void gw_complain_no_text(struct gw_reading *r, const struct yaml_node *node, const char *path)
+{
+	gw_complain(r, node, path,
+		    node->type == YAML_SCALAR && node->is_plain && !yaml_is_null(node)
+			    ? "is not a text (in quotes it would be)"
+			    : "is not a text");
+}
+
+bool gw_check_text(struct gw_reading *r, const struct yaml_node *node, const char *path,
+		   const char *text, const struct gw_pattern *pattern)
+{
+	char shown[SHOWN_SIZE];
+
+	if (pattern->fits(text))
 		return true;
-	(void)strtod(node->text, &end);
-	return end != node->text + node->n;
+	gw_complain(r, node, path, "\"%s\" is not %s",
+		    log_quote(shown, sizeof(shown), text, strlen(text)), pattern->what);
+	return false;
 }
 
 char *gw_read_text(struct gw_reading *r, const struct yaml_node *map, const char *path,
@@ -149,7 +221,7 @@ char *gw_read_text(struct gw_reading *r, const struct yaml_node *map, const char
 		   const char *fallback)
 {
 	const struct yaml_node *node = yaml_get(map, key);
-	char at[GW_PATH_SIZE], shown[SHOWN_SIZE];
+	char at[GW_PATH_SIZE];
 
 	gw_join(at, path, key);
 	if (!node || yaml_is_null(node)) {
@@ -158,13 +230,10 @@ char *gw_read_text(struct gw_reading *r, const struct yaml_node *map, const char
 		return fallback ? gw_copy(r, fallback) : NULL;
 	}
 	if (!gw_is_text(node) || strlen(node->text) != node->n) {
-		gw_complain(r, node, at, "is not a text");
-	} else if (node->n > max) {
-		gw_complain(r, node, at, "may not be longer than %zu bytes", max);
-	} else if (pattern && !pattern->fits(node->text)) {
-		gw_complain(r, node, at, "\"%s\" is not %s",
-			    log_quote(shown, sizeof(shown), node->text, node->n), pattern->what);
-	} else {
+		gw_complain_no_text(r, node, at);
+	} else if (n_characters(node) > max) {
+		gw_complain(r, node, at, "may not be longer than %zu characters", max);
+	} else if (!pattern || gw_check_text(r, node, at, node->text, pattern)) {
 		return gw_copy(r, node->text);
 	}
 	return NULL;
@@ -186,8 +255,11 @@ uint32_t gw_read_number(struct gw_reading *r, const struct yaml_node *map, const
 	}
 	if (gw_parse_number(node, &value) && value >= min && value <= max)
 		return (uint32_t)value;
-	gw_complain(r, node, at, "is not a number from %lld to %lld", (long long)min,
-		    (long long)max);
+	gw_complain(r, node, at, "is not a number from %lld to %lld%s", (long long)min,
+		    (long long)max,
+		    node->type == YAML_SCALAR && is_octal(node->text)
+			    ? " (with a 0 before it it would be octal)"
+			    : "");
 	return fallback;
 }
 
@@ -196,11 +268,12 @@ bool gw_read_bool(struct gw_reading *r, const struct yaml_node *map, const char 
 {
 	const struct yaml_node *node = yaml_get(map, key);
 	char at[GW_PATH_SIZE];
+	bool value;
 
 	if (!node || yaml_is_null(node))
 		return fallback;
-	if (yaml_is(node, "true") || yaml_is(node, "false"))
-		return yaml_is(node, "true");
+	if (parse_bool(node, &value))
+		return value;
 	gw_join(at, path, key);
 	gw_complain(r, node, at, "is not true or false");
 	return fallback;
@@ -290,7 +363,7 @@ void gw_read_pairs(struct gw_reading *r, const struct yaml_node *map, const char
 		   const char *key, struct gw_pair **ret, size_t *ret_n)
 {
 	const struct yaml_node *node = gw_read_map(r, map, path, key);
-	char at[GW_PATH_SIZE];
+	char at[GW_PATH_SIZE], item[GW_PATH_SIZE], shown[SHOWN_SIZE];
 
 	if (!node)
 		return;
@@ -299,11 +372,15 @@ void gw_read_pairs(struct gw_reading *r, const struct yaml_node *map, const char
 	for (size_t i = 0; *ret && i < node->n; i++) {
 		const struct yaml_node *k = node->items[2 * i], *v = node->items[2 * i + 1];
 
-		if (k->type != YAML_SCALAR || !gw_is_text(v)) {
-			gw_complain(r, v, at, "is not a mapping of texts");
+		if (k->type != YAML_SCALAR)
+			continue; /* gw_check_keys() complains of it */
+		gw_join(item, at, log_quote(shown, sizeof(shown), k->text, k->n));
+		/* Nothing is the empty text. */
+		if (!gw_is_text(v) && !yaml_is_null(v)) {
+			gw_complain_no_text(r, v, item);
 			continue;
 		}
 		(*ret)[*ret_n].key = gw_copy(r, k->text);
-		(*ret)[(*ret_n)++].value = gw_copy(r, v->text);
+		(*ret)[(*ret_n)++].value = gw_copy(r, yaml_is_null(v) ? "" : v->text);
 	}
 }

@@ -44,15 +44,19 @@ struct gw_pattern {
 /* --- values ---------------------------------------------------------------------------------- */
 
 bool gw_parse_number(const struct yaml_node *node, int64_t *ret);
-/* Without quotes, YAML makes numbers, true and false of texts that look so. */
+/* Without quotes, YAML makes numbers, true, false and nothing of texts that look so. */
 bool gw_is_text(const struct yaml_node *node);
 /*
  * The text at @key of @map, or @fallback (copied; NULL = none) where there is none. @pattern NULL:
- * any text of at most @max bytes. NULL also where it is wrong.
+ * any text of at most @max characters. NULL also where it is wrong.
  */
 char *gw_read_text(struct gw_reading *r, const struct yaml_node *map, const char *path,
 		   const char *key, size_t max, const struct gw_pattern *pattern, bool is_required,
 		   const char *fallback);
+void gw_complain_no_text(struct gw_reading *r, const struct yaml_node *node, const char *path);
+/* Does @text fit? If not, it is complained of. */
+bool gw_check_text(struct gw_reading *r, const struct yaml_node *node, const char *path,
+		   const char *text, const struct gw_pattern *pattern);
 uint32_t gw_read_number(struct gw_reading *r, const struct yaml_node *map, const char *path,
 			const char *key, int64_t min, int64_t max, bool is_required,
 			uint32_t fallback);
@@ -79,9 +83,9 @@ extern const struct gw_pattern gw_hostname, gw_subdomain, gw_label, gw_group, gw
 	gw_protocol, gw_controller;
 extern const struct gw_pattern gw_port_name; /* a label, or empty */
 extern const struct gw_pattern gw_not_empty;
+extern const struct gw_pattern gw_service_name, gw_label_key, gw_label_value, gw_address_type;
 
 bool gw_is_ip(const char *text);
-bool gw_is_ip_text(const struct yaml_node *node);
 
 /* --- kinds: @node is the spec, of an EndpointSlice the object itself -------------------------- */
 

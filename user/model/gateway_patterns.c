@@ -83,18 +83,63 @@ static bool is_not_empty(const char *text)
 	return *text;
 }
 
+/* The second way is a name behind a '/'; what is before it has no pattern but at its end. */
 static bool is_protocol(const char *text)
 {
-	const char *slash = strchr(text, '/');
+	const char *slash = strrchr(text, '/');
 
 	if (!slash)
 		return is_word(text);
-	if (!is_dns(text, (size_t)(slash - text), false) || !slash[1])
+	if (slash == text || !is_lower(slash[-1]) || !slash[1])
 		return false;
 	for (text = slash + 1; *text; text++)
 		if (!isalnum((unsigned char)*text))
 			return false;
 	return true;
+}
+
+/* A name in IANA's registry of services, as a targetPort may be. */
+static bool is_service_name(const char *text)
+{
+	bool has_letter = false;
+
+	for (const char *c = text; *c; c++) {
+		has_letter |= *c >= 'a' && *c <= 'z';
+		if (*c == '-' && c[1] == '-')
+			return false;
+	}
+	return has_letter && strlen(text) <= 15 && is_label(text);
+}
+
+/* Of a label: letters, digits, '-', '_' and '.', the first and last a letter or digit. */
+static bool is_label_part(const char *text, size_t len)
+{
+	if (!len || len > 63 || !isalnum((unsigned char)*text) ||
+	    !isalnum((unsigned char)text[len - 1]))
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (!isalnum((unsigned char)text[i]) && !strchr("-_.", text[i]))
+			return false;
+	return true;
+}
+
+static bool is_label_value(const char *text)
+{
+	return !*text || is_label_part(text, strlen(text));
+}
+
+static bool is_label_key(const char *text)
+{
+	const char *slash = strchr(text, '/'), *name = slash ? slash + 1 : text;
+
+	return is_label_part(name, strlen(name)) &&
+	       (!slash || (slash - text <= 253 && is_dns(text, (size_t)(slash - text), false)));
+}
+
+static bool is_address_type(const char *text)
+{
+	return !strcmp(text, "IPAddress") || !strcmp(text, "Hostname") ||
+	       !strcmp(text, "NamedAddress") || strchr(text, '/');
 }
 
 static bool is_controller(const char *text)
@@ -114,11 +159,6 @@ bool gw_is_ip(const char *text)
 	return !addr_parse_ip(text, ip);
 }
 
-bool gw_is_ip_text(const struct yaml_node *node)
-{
-	return node->type == YAML_SCALAR && gw_is_ip(node->text);
-}
-
 const struct gw_pattern gw_hostname = {is_hostname,
 				       "a hostname: labels of a-z, 0-9 and -, of which "
 				       "the first may be *"};
@@ -135,3 +175,13 @@ const struct gw_pattern gw_not_empty = {is_not_empty, "a name"};
 const struct gw_pattern gw_protocol = {is_protocol, "a protocol, such as TLS"};
 const struct gw_pattern gw_controller = {is_controller,
 					 "a controller's name, such as example.com/controller"};
+const struct gw_pattern gw_service_name = {
+	is_service_name,
+	"a port, or a port's name: at most 15 of a-z, 0-9 and -, a letter among them"};
+const struct gw_pattern gw_label_key = {is_label_key, "a label's key, such as example.com/name"};
+const struct gw_pattern gw_label_value = {
+	is_label_value,
+	"a label's value: at most 63 of letters, digits, -, _ and ., with a letter or "
+	"digit at both ends"};
+const struct gw_pattern gw_address_type = {is_address_type,
+					   "IPAddress, Hostname or a name with a /"};

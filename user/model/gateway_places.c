@@ -54,7 +54,7 @@ void gw_forget_places(struct gw_listener *l)
 void gw_place(struct gw_resolving *r, const struct gw_object *o, struct gw_listener *l)
 {
 	uint8_t ip[16];
-	char name[12];
+	char name[24];
 
 	/* A name that nobody can ask for has no place. */
 	if (!gw_is_served(o, l) || (l->hostname && !gw_can_be_asked_for(l->hostname)))

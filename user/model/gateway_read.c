@@ -87,30 +87,53 @@ static bool is_crd_of_ours(const struct yaml_node *node)
 	return group && yaml_is(group, GATEWAY_GROUP);
 }
 
-/* RFC 3339: 2026-01-02T03:04:05, a fraction, and Z or an offset. */
+/* @shape has a 0 for each digit. Where it fits the text's beginning, what is behind it. */
+static const char *fits_shape(const char *text, const char *shape)
+{
+	for (; *shape; shape++, text++)
+		if (*shape == '0' ? !isdigit((unsigned char)*text) : *shape != *text)
+			return NULL;
+	return text;
+}
+
+/* 2026-01-02T03:04:05, of a day that there is. */
+static const char *parse_second(const char *text, int64_t *ret_s)
+{
+	const char *rest = fits_shape(text, "0000-00-00T00:00:00");
+	struct tm tm = {}, same;
+
+	if (!rest || strptime(text, "%Y-%m-%dT%H:%M:%S", &tm) != rest || tm.tm_sec > 59)
+		return NULL;
+	same = tm;
+	*ret_s = timegm(&same);
+	return same.tm_mday == tm.tm_mday ? rest : NULL;
+}
+
+/* RFC 3339: a fraction, and Z or an offset behind it. */
 static bool parse_time(const char *text, int64_t *ret_us)
 {
-	struct tm tm = {};
-	const char *rest = strptime(text, "%Y-%m-%dT%H:%M:%S", &tm);
-	int64_t us = 0, unit = 100000;
-	int hours = 0, minutes = 0, end = 0;
-	char sign;
+	int64_t us = 0, unit = 100000, second;
+	const char *rest = parse_second(text, &second);
+	int hours = 0, minutes = 0;
 
 	if (!rest)
 		return false;
-	if (*rest == '.')
+	if ((*rest == '.' || *rest == ',') && isdigit((unsigned char)rest[1]))
 		for (rest++; isdigit((unsigned char)*rest); rest++, unit /= 10)
 			us += (*rest - '0') * unit;
-	if (strcmp(rest, "Z") != 0 && strcmp(rest, "z") != 0) {
-		if (sscanf(rest, "%c%2d:%2d%n", &sign, &hours, &minutes, &end) != 3 || rest[end] ||
-		    (sign != '+' && sign != '-'))
+	if (strcmp(rest, "Z") != 0) {
+		const char *end = fits_shape(rest + 1, "00:00");
+
+		if ((*rest != '+' && *rest != '-') || !end || *end ||
+		    sscanf(rest + 1, "%2d:%2d", &hours, &minutes) != 2 || hours > 23 ||
+		    minutes > 59)
 			return false;
-		if (sign == '-') {
+		if (*rest == '-') {
 			hours = -hours;
 			minutes = -minutes;
 		}
 	}
-	*ret_us = (timegm(&tm) - hours * 3600 - minutes * 60) * 1000000 + us;
+	*ret_us = (second - hours * 3600 - minutes * 60) * 1000000 + us;
 	return true;
 }
 
@@ -139,7 +162,7 @@ static void read_namespace(struct gw_reading *r, const struct yaml_node *meta, s
 				     "default");
 }
 
-/* The API server counts from 1. */
+/* The API server counts from 1, whatever a file says. */
 static void read_generation(struct gw_reading *r, const struct yaml_node *meta, struct gw_object *o)
 {
 	const struct yaml_node *node = yaml_get(meta, "generation");
@@ -150,6 +173,18 @@ static void read_generation(struct gw_reading *r, const struct yaml_node *meta, 
 	else if (number < 0)
 		gw_complain(r, node, "metadata.generation", "must be greater than or equal to 0");
 	o->generation = number > 0 ? number : 1;
+}
+
+static void read_labels(struct gw_reading *r, const struct yaml_node *meta, struct gw_object *o)
+{
+	const struct yaml_node *node = yaml_get(meta, "labels");
+
+	gw_read_pairs(r, meta, "metadata", "labels", &o->labels, &o->n_labels);
+	for (size_t i = 0; i < o->n_labels && !r->err; i++) {
+		(void)gw_check_text(r, node, "metadata.labels", o->labels[i].key, &gw_label_key);
+		(void)gw_check_text(r, node, "metadata.labels", o->labels[i].value,
+				    &gw_label_value);
+	}
 }
 
 static void read_meta(struct gw_reading *r, const struct yaml_node *node, struct gw_object *o)
@@ -167,7 +202,7 @@ static void read_meta(struct gw_reading *r, const struct yaml_node *node, struct
 		 o->ns && *o->ns ? "/" : "", o->name ? o->name : "");
 	read_created(r, meta, o);
 	read_generation(r, meta, o);
-	gw_read_pairs(r, meta, "metadata", "labels", &o->labels, &o->n_labels);
+	read_labels(r, meta, o);
 	if (o->kind == GW_CRD && yaml_get(meta, "annotations"))
 		o->bundle_version =
 			gw_read_text(r, yaml_get(meta, "annotations"), "metadata.annotations",

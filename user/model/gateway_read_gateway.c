@@ -57,7 +57,7 @@ static void read_selector_rule(struct gw_reading *r, const struct yaml_node *nod
 	for (size_t k = 0; rule->values && k < values->n; k++) {
 		gw_join_index(item, at, k);
 		if (!gw_is_text(values->items[k]))
-			gw_complain(r, values->items[k], item, "is not a text");
+			gw_complain_no_text(r, values->items[k], item);
 		else
 			rule->values[rule->n_values++] = gw_copy(r, values->items[k]->text);
 	}
@@ -229,19 +229,21 @@ static void check_listeners(struct gw_reading *r, const struct yaml_node *list,
 static void read_address(struct gw_reading *r, const struct yaml_node *node, const char *path,
 			 const struct gw_object *o, struct gw_address *a)
 {
-	uint8_t ip[16];
-	bool is_ip_type;
+	const struct yaml_node *value = yaml_get(node, "value");
+	bool is_ip_type, is_hostname, has_value = value && !yaml_is_null(value);
 
-	a->type = gw_read_text(r, node, path, "type", 253, &gw_not_empty, false, "IPAddress");
+	a->type = gw_read_text(r, node, path, "type", 253, &gw_address_type, false, "IPAddress");
 	a->value = gw_read_text(r, node, path, "value", 253, NULL, false, "");
-	if (!a->type || !a->value || !*a->value)
+	if (!a->type || !a->value || !has_value)
 		return;
 	is_ip_type = !strcmp(a->type, "IPAddress");
-	if (is_ip_type && addr_parse_ip(a->value, ip))
+	is_hostname = !strcmp(a->type, "Hostname");
+	if (is_ip_type && !gw_is_ip(a->value))
 		gw_complain(r, node, path, "IPAddress values must be valid IP addresses");
+	if (is_hostname)
+		(void)gw_check_text(r, node, path, a->value, &gw_hostname);
 	for (size_t i = 0; i < o->n_addresses; i++)
-		if ((is_ip_type || !strcmp(a->type, "Hostname")) &&
-		    gw_same_text(o->addresses[i].type, a->type) &&
+		if ((is_ip_type || is_hostname) && gw_same_text(o->addresses[i].type, a->type) &&
 		    gw_same_text(o->addresses[i].value, a->value)) {
 			gw_complain(r, node, path, "%s values must be unique", a->type);
 			break;

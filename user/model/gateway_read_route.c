@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* TLSRoute and ReferenceGrant out of YAML, as the API server takes them (see gateway_fields.h). */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "model/gateway_fields.h"
+#include "model/seen.h"
 
 static void read_parent(struct gw_reading *r, const struct yaml_node *node, const char *path,
 			struct gw_parent *p)
@@ -16,31 +19,65 @@ static void read_parent(struct gw_reading *r, const struct yaml_node *node, cons
 	p->port = gw_read_number(r, node, path, "port", 1, 65535, false, 0);
 }
 
-/*
- * Of one parent that is named twice, either both name a listener, or both a port, and another one.
- * (Ports are of the experimental channel, and may stand beside names here; the messages are those
- * of the standard channel. One with its own namespace and one without are two parents to the API
- * server, which compares what is written.)
- */
-static void check_parents(struct gw_reading *r, const struct yaml_node *list,
-			  const struct gw_object *o, size_t i, size_t k)
+static bool is_same_parent(const struct gw_parent *p, const struct gw_parent *q)
 {
-	const struct gw_parent *p = &o->parents[i], *q = &o->parents[k];
-	char at[GW_PATH_SIZE];
+	/* (One with its own namespace and one without are two to the API server, which compares
+	 * what is written.) */
+	return gw_same_text(p->group, q->group) && gw_same_text(p->kind, q->kind) &&
+	       gw_same_text(p->name, q->name) && gw_same_text(p->ns, q->ns);
+}
 
-	if (!gw_same_text(p->group, q->group) || !gw_same_text(p->kind, q->kind) ||
-	    !gw_same_text(p->name, q->name) || !gw_same_text(p->ns, q->ns))
+/* What is wrong with two references to one parent; FINE where they name two of its listeners. */
+enum pair { FINE, NOT_SPECIFIED, NOT_UNIQUE };
+
+/* The standard channel tells them apart by sectionName, the experimental one by port as well. */
+static enum pair check_pair(const struct gw_parent *p, const struct gw_parent *q,
+			    bool is_experimental)
+{
+	if (!is_experimental)
+		return !p->section || !q->section	      ? NOT_SPECIFIED
+		       : gw_same_text(p->section, q->section) ? NOT_UNIQUE
+							      : FINE;
+	if (!p->section != !q->section || !p->port != !q->port)
+		return NOT_SPECIFIED;
+	return gw_same_text(p->section, q->section) && p->port == q->port ? NOT_UNIQUE : FINE;
+}
+
+/* The first reference that the channel refuses, and why; n_parents = none. */
+static size_t find_bad_parent(const struct gw_object *o, bool is_experimental, enum pair *ret_why)
+{
+	for (size_t i = 0; i < o->n_parents; i++)
+		for (size_t k = 0; k < i; k++) {
+			if (!is_same_parent(&o->parents[i], &o->parents[k]))
+				continue;
+			*ret_why = check_pair(&o->parents[i], &o->parents[k], is_experimental);
+			if (*ret_why != FINE)
+				return i;
+		}
+	return o->n_parents;
+}
+
+/* Of one parent that is named twice; what either channel takes is good. */
+static void check_parents(struct gw_reading *r, const struct yaml_node *list,
+			  const struct gw_object *o)
+{
+	char at[GW_PATH_SIZE];
+	bool has_port = false;
+	enum pair why = FINE;
+	size_t bad;
+
+	if (find_bad_parent(o, true, &why) == o->n_parents)
 		return;
-	gw_join_index(at, "spec.parentRefs", i);
-	if (!p->section != !q->section || (!p->section && !p->port != !q->port))
-		gw_complain(r, list->items[i], at,
-			    "sectionName must be specified when parentRefs includes 2 or more "
-			    "references to the same parent");
-	else if (gw_same_text(p->section, q->section) &&
-		 (!p->port || !q->port || p->port == q->port))
-		gw_complain(r, list->items[i], at,
-			    "sectionName must be unique when parentRefs includes 2 or more "
-			    "references to the same parent");
+	bad = find_bad_parent(o, false, &why);
+	if (bad == o->n_parents)
+		return;
+	for (size_t i = 0; i < o->n_parents; i++)
+		has_port |= o->parents[i].port;
+	gw_join_index(at, "spec.parentRefs", bad);
+	gw_complain(r, list->items[bad], at,
+		    "sectionName%s must be %s when parentRefs includes 2 or more references to the "
+		    "same parent",
+		    has_port ? " or port" : "", why == NOT_UNIQUE ? "unique" : "specified");
 }
 
 static void read_parents(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o)
@@ -54,11 +91,8 @@ static void read_parents(struct gw_reading *r, const struct yaml_node *spec, str
 		gw_join_index(at, "spec.parentRefs", i);
 		read_parent(r, list->items[i], at, &o->parents[o->n_parents++]);
 	}
-	if (r->n_errors != n_errors)
-		return;
-	for (size_t i = 0; i < o->n_parents; i++)
-		for (size_t k = 0; k < i; k++)
-			check_parents(r, list, o, i, k);
+	if (r->n_errors == n_errors)
+		check_parents(r, list, o);
 }
 
 static void read_hostnames(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o)
@@ -76,8 +110,8 @@ static void read_hostnames(struct gw_reading *r, const struct yaml_node *spec, s
 
 		gw_join_index(at, "spec.hostnames", i);
 		if (!gw_is_text(node))
-			gw_complain(r, node, at, "is not a text");
-		else if (is_text && gw_is_ip(node->text))
+			gw_complain_no_text(r, node, at);
+		else if (is_text && !is_optional && gw_is_ip(node->text))
 			gw_complain(r, node, at, "Hostnames cannot contain an IP");
 		else if (is_text && strchr(node->text, '*') && !gw_hostname.fits(node->text))
 			gw_complain(
@@ -108,8 +142,10 @@ static void read_backend(struct gw_reading *r, const struct yaml_node *node, con
 }
 
 static void read_rule(struct gw_reading *r, const struct yaml_node *rule, size_t number,
-		      bool is_old, struct gw_object *o)
+		      bool is_old, struct seen **names, struct gw_object *o)
 {
+	_cleanup_free_ char *name = NULL;
+	bool is_needed;
 	struct gw_backend *backends;
 	const struct yaml_node *list;
 	char path[GW_PATH_SIZE], list_at[GW_PATH_SIZE], at[GW_PATH_SIZE];
@@ -117,8 +153,15 @@ static void read_rule(struct gw_reading *r, const struct yaml_node *rule, size_t
 
 	gw_join_index(path, "spec.rules", number);
 	gw_join(list_at, path, "backendRefs");
-	free(gw_read_text(r, rule, path, "name", 253, &gw_subdomain, false, NULL));
-	list = gw_read_maps(r, rule, path, "backendRefs", is_old ? 0 : 1, 16);
+	name = gw_read_text(r, rule, path, "name", 253, &gw_subdomain, false, NULL);
+	if (name && seen_find(*names, name, strlen(name)))
+		gw_complain(r, rule, path, "Rule name must be unique within the route");
+	else if (name && seen_add(names, name, strlen(name), &o->pos))
+		r->err = -ENOMEM;
+	/* Up to v1.3 of the API it may be left out, but not empty. */
+	is_needed = !is_old ||
+		    (yaml_get(rule, "backendRefs") && !yaml_is_null(yaml_get(rule, "backendRefs")));
+	list = gw_read_maps(r, rule, path, "backendRefs", is_needed, 16);
 	backends = list ? gw_many(r, list->n, sizeof(*backends)) : NULL;
 	for (size_t i = 0; backends && i < list->n; i++) {
 		gw_join_index(at, list_at, i);
@@ -136,12 +179,14 @@ void gw_read_route(struct gw_reading *r, const struct yaml_node *spec, struct gw
 {
 	bool is_old = strstr(o->api_version, "/v1alpha2");
 	const struct yaml_node *rules = gw_read_maps(r, spec, "spec", "rules", 1, is_old ? 16 : 1);
+	struct seen *names = NULL;
 
 	read_parents(r, spec, o);
 	read_hostnames(r, spec, o);
 	/* Rules have nothing to tell them apart by: of several, the first counts. */
 	for (size_t i = 0; rules && i < rules->n; i++)
-		read_rule(r, rules->items[i], i, is_old, o);
+		read_rule(r, rules->items[i], i, is_old, &names, o);
+	seen_free(&names);
 }
 
 void gw_read_grant(struct gw_reading *r, const struct yaml_node *spec, struct gw_object *o)

@@ -500,7 +500,8 @@ const struct yaml_node *yaml_get(const struct yaml_node *node, const char *key)
 bool yaml_is_null(const struct yaml_node *node)
 {
 	return node->type == YAML_SCALAR && node->is_plain &&
-	       (!node->n || yaml_is(node, "~") || yaml_is(node, "null"));
+	       (!node->n || yaml_is(node, "~") || yaml_is(node, "null") || yaml_is(node, "Null") ||
+		yaml_is(node, "NULL"));
 }
 
 bool yaml_is(const struct yaml_node *node, const char *text)
