@@ -8,6 +8,7 @@
 
 #include "model/problems.h"
 #include "model/config.h"
+#include "model/gateway.h"
 
 static int file_check(const struct cli *cli)
 {
@@ -150,6 +151,7 @@ int check_run(struct cli *cli)
 	struct config_problems problems;
 	struct config *config = NULL;
 	json_t *list, *answer;
+	size_t n_skipped;
 	int status, err;
 
 	status = file_check(cli);
@@ -163,17 +165,23 @@ int check_run(struct cli *cli)
 	}
 	list = text_need(problems_json(&problems));
 	config_problems_fini(&problems);
+	n_skipped = config->gateway ? gateway_n_skipped(config->gateway) : 0;
 	if (cli->is_json) {
-		answer = text_need(json_pack("{s:I, s:I, s:O}", "listeners",
+		answer = text_need(json_pack("{s:I, s:I, s:I, s:O}", "listeners",
 					     (json_int_t)config->n_listeners, "routes",
-					     (json_int_t)config->n_routes, "problems", list));
+					     (json_int_t)config->n_routes, "skipped",
+					     (json_int_t)n_skipped, "problems", list));
 		status = cli_json(cli, answer);
 		json_decref(answer);
 	} else {
 		cli_problems(list, stderr);
-		printf("ok: %zu listener%s, %zu route%s\n", config->n_listeners,
+		printf("ok: %zu listener%s, %zu route%s", config->n_listeners,
 		       config->n_listeners == 1 ? "" : "s", config->n_routes,
 		       config->n_routes == 1 ? "" : "s");
+		if (n_skipped)
+			printf("; %zu object%s of other kinds skipped", n_skipped,
+			       n_skipped == 1 ? "" : "s");
+		putchar('\n');
 	}
 	json_decref(list);
 	config_free(config);

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "model/gateway_parts.h"
+#include "model/gateway_fields.h"
 
 /* The type that a node says it is of; NULL = it does not say. */
 static struct gw_type type_of(const struct yaml_node *node)
@@ -56,6 +56,7 @@ static int read_object(const struct yaml_node *node, const struct gw_type *type,
 		return complain(node, file, "Object 'Kind' is missing", problems);
 	err = gw_read(node, type, file, problems, &o);
 	if (err == -ENOENT) {
+		gw_warn_of_type(node, type, file, problems);
 		batch->n_skipped++;
 		return 0;
 	}

@@ -35,6 +35,12 @@ void gw_join_index(char dst[GW_PATH_SIZE], const char *path, size_t index);
  */
 void gw_check_keys(struct gw_reading *r, const struct yaml_node *node, const char *path);
 
+/* gateway_unknown.c: warns of fields that objects of @kind do not have. */
+void gw_warn_of_fields(struct gw_reading *r, const struct yaml_node *node, enum gw_kind kind);
+/* Warns where @type, which is not read, is nearly one that is. */
+void gw_warn_of_type(const struct yaml_node *node, const struct gw_type *type, const char *file,
+		     struct config_problems *problems);
+
 /* What a text must look like. */
 struct gw_pattern {
 	bool (*fits)(const char *text);

@@ -249,6 +249,8 @@ bool gw_is_read(const struct gw_type *type);
 int gw_read(const struct yaml_node *node, const struct gw_type *type, const char *file,
 	    struct config_problems *problems, struct gw_object **ret_object);
 const char *gw_kind_word(enum gw_kind kind);
+const char *gw_kind_group(enum gw_kind kind);	 /* "" = core */
+const char *gw_kind_versions(enum gw_kind kind); /* "v1, v1beta1" */
 
 /* gateway_object.c: accepts NULL, returns NULL. */
 struct gw_object *gw_object_free(struct gw_object *object);

@@ -17,25 +17,24 @@
 static const struct kind_entry {
 	const char *group; /* "" = core */
 	const char *word;
-	const char *versions; /* each with a comma behind it */
+	const char *versions; /* with ", " between them */
 	bool has_namespace;
 	bool has_label; /* its name is one label, not a subdomain */
 	void (*read)(struct gw_reading *r, const struct yaml_node *node, struct gw_object *o);
 	bool has_spec;
 } kinds[] = {
-	[GW_CLASS] = {GATEWAY_GROUP, "GatewayClass", "v1,v1beta1,", false, false, gw_read_class,
+	[GW_CLASS] = {GATEWAY_GROUP, "GatewayClass", "v1, v1beta1", false, false, gw_read_class,
 		      true},
-	[GW_GATEWAY] = {GATEWAY_GROUP, "Gateway", "v1,v1beta1,", true, false, gw_read_gateway,
+	[GW_GATEWAY] = {GATEWAY_GROUP, "Gateway", "v1, v1beta1", true, false, gw_read_gateway,
 			true},
-	[GW_ROUTE] = {GATEWAY_GROUP, "TLSRoute", "v1,v1alpha3,v1alpha2,", true, false,
+	[GW_ROUTE] = {GATEWAY_GROUP, "TLSRoute", "v1, v1alpha3, v1alpha2", true, false,
 		      gw_read_route, true},
-	[GW_GRANT] = {GATEWAY_GROUP, "ReferenceGrant", "v1,v1beta1,", true, false, gw_read_grant,
+	[GW_GRANT] = {GATEWAY_GROUP, "ReferenceGrant", "v1, v1beta1", true, false, gw_read_grant,
 		      true},
-	[GW_SERVICE] = {"", "Service", "v1,", true, true, gw_read_service, true},
-	[GW_SLICE] = {"discovery.k8s.io", "EndpointSlice", "v1,", true, false, gw_read_slice,
-		      false},
-	[GW_NAMESPACE] = {"", "Namespace", "v1,", false, true, NULL, false},
-	[GW_CRD] = {"apiextensions.k8s.io", "CustomResourceDefinition", "v1,", false, false, NULL,
+	[GW_SERVICE] = {"", "Service", "v1", true, true, gw_read_service, true},
+	[GW_SLICE] = {"discovery.k8s.io", "EndpointSlice", "v1", true, false, gw_read_slice, false},
+	[GW_NAMESPACE] = {"", "Namespace", "v1", false, true, NULL, false},
+	[GW_CRD] = {"apiextensions.k8s.io", "CustomResourceDefinition", "v1", false, false, NULL,
 		    true},
 };
 
@@ -44,14 +43,24 @@ const char *gw_kind_word(enum gw_kind kind)
 	return kinds[kind].word;
 }
 
+const char *gw_kind_group(enum gw_kind kind)
+{
+	return kinds[kind].group;
+}
+
+const char *gw_kind_versions(enum gw_kind kind)
+{
+	return kinds[kind].versions;
+}
+
 static bool is_version(const char *versions, const char *version)
 {
 	size_t len = strlen(version);
 
-	if (!len)
+	if (!len || strpbrk(version, ", "))
 		return false;
 	for (const char *at = versions; (at = strstr(at, version)); at++)
-		if ((at == versions || at[-1] == ',') && at[len] == ',')
+		if ((at == versions || at[-1] == ' ') && (!at[len] || at[len] == ','))
 			return true;
 	return false;
 }
@@ -228,6 +237,7 @@ int gw_read(const struct yaml_node *node, const struct gw_type *type, const char
 	snprintf(r.object, sizeof(r.object), "%s", kinds[kind].word);
 	read_meta(&r, node, o);
 	gw_check_keys(&r, node, "");
+	gw_warn_of_fields(&r, node, kind);
 	if (kinds[kind].has_spec && (!spec || spec->type != YAML_MAPPING))
 		gw_complain(&r, node, "spec", "Required value");
 	else if (kinds[kind].read && o->ns && o->api_version)

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Fields that an object does not have, and types that are nearly one of ours: mistakes that change
+ * what is served without a word, since the API server drops such fields and others skip such kinds.
+ * They are warned of, each once for a whole load.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "model/gateway_fields.h"
+#include "model/nearest.h"
+
+#define ANY GW_KINDS /* of whatever kind */
+
+#define REF	  "group kind name namespace"
+#define SELECTOR  "matchExpressions matchLabels"
+#define LISTENERS "spec.listeners[]"
+
+/* Those of the experimental channel included, up to v1.6 of the API. */
+/* clang-format off */
+static const struct known {
+	unsigned int kind;
+	const char *path; /* "a.b[]": each item of b in a */
+	const char *keys;
+} known[] = {
+	{ ANY, "metadata", "annotations creationTimestamp deletionGracePeriodSeconds "
+			   "deletionTimestamp finalizers generateName generation labels "
+			   "managedFields name namespace ownerReferences resourceVersion selfLink uid" },
+	{ GW_CLASS, "", "apiVersion kind metadata spec status" },
+	{ GW_CLASS, "spec", "controllerName description parametersRef" },
+	{ GW_CLASS, "spec.parametersRef", REF },
+	{ GW_GATEWAY, "", "apiVersion kind metadata spec status" },
+	{ GW_GATEWAY, "spec", "addresses allowedListeners backendTLS defaultScope gatewayClassName "
+			      "infrastructure listeners tls" },
+	{ GW_GATEWAY, "spec.addresses[]", "type value" },
+	{ GW_GATEWAY, "spec.infrastructure", "annotations labels parametersRef" },
+	{ GW_GATEWAY, LISTENERS, "allowedRoutes hostname name port protocol tls" },
+	{ GW_GATEWAY, LISTENERS ".tls", "certificateRefs frontendValidation mode options" },
+	{ GW_GATEWAY, LISTENERS ".tls.certificateRefs[]", REF },
+	{ GW_GATEWAY, LISTENERS ".allowedRoutes", "kinds namespaces" },
+	{ GW_GATEWAY, LISTENERS ".allowedRoutes.kinds[]", "group kind" },
+	{ GW_GATEWAY, LISTENERS ".allowedRoutes.namespaces", "from selector" },
+	{ GW_GATEWAY, LISTENERS ".allowedRoutes.namespaces.selector", SELECTOR },
+	{ GW_GATEWAY, LISTENERS ".allowedRoutes.namespaces.selector.matchExpressions[]",
+		      "key operator values" },
+	{ GW_ROUTE, "", "apiVersion kind metadata spec status" },
+	{ GW_ROUTE, "spec", "hostnames parentRefs rules useDefaultGateways" },
+	{ GW_ROUTE, "spec.parentRefs[]", REF " port sectionName" },
+	{ GW_ROUTE, "spec.rules[]", "backendRefs name" },
+	{ GW_ROUTE, "spec.rules[].backendRefs[]", REF " port weight" },
+	{ GW_GRANT, "", "apiVersion kind metadata spec" },
+	{ GW_GRANT, "spec", "from to" },
+	{ GW_GRANT, "spec.from[]", "group kind namespace" },
+	{ GW_GRANT, "spec.to[]", "group kind name" },
+	{ GW_SERVICE, "", "apiVersion kind metadata spec status" },
+	{ GW_SERVICE, "spec", "allocateLoadBalancerNodePorts clusterIP clusterIPs externalIPs "
+			      "externalName externalTrafficPolicy healthCheckNodePort "
+			      "internalTrafficPolicy ipFamilies ipFamilyPolicy loadBalancerClass "
+			      "loadBalancerIP loadBalancerSourceRanges ports "
+			      "publishNotReadyAddresses selector sessionAffinity "
+			      "sessionAffinityConfig trafficDistribution type" },
+	{ GW_SERVICE, "spec.ports[]", "appProtocol name nodePort port protocol targetPort" },
+	{ GW_SLICE, "", "addressType apiVersion endpoints kind metadata ports" },
+	{ GW_SLICE, "ports[]", "appProtocol name port protocol" },
+	{ GW_SLICE, "endpoints[]", "addresses conditions deprecatedTopology hints hostname nodeName "
+				   "targetRef zone" },
+	{ GW_SLICE, "endpoints[].conditions", "ready serving terminating" },
+	{ GW_NAMESPACE, "", "apiVersion kind metadata spec status" },
+};
+/* clang-format on */
+
+/* --- saying it ------------------------------------------------------------------------------- */
+
+static bool was_said(const struct config_problems *problems, const char *text)
+{
+	for (size_t i = 0; i < problems->n; i++)
+		if (problems->items[i].is_warning && !strcmp(problems->items[i].text, text))
+			return true;
+	return false;
+}
+
+static void warn_once(const struct yaml_node *node, const char *file,
+		      struct config_problems *problems, char *text)
+{
+	const struct config_pos pos = {.file = file, .line = node->line, .column = node->column};
+
+	if (text && !was_said(problems, text))
+		config_problem_add(problems, &pos, true, "%s", text);
+}
+
+/* --- fields ---------------------------------------------------------------------------------- */
+
+/* @keys has a blank between them. */
+static bool has_key(const char *keys, const struct yaml_node *key)
+{
+	for (size_t len; *keys; keys += len + (keys[len] == ' ')) {
+		len = strcspn(keys, " ");
+		if (len == key->n && !memcmp(keys, key->text, len))
+			return true;
+	}
+	return false;
+}
+
+/* Words of @keys (to be used up) most like @key; NULL = none is near. */
+static const char *nearest_key(char *keys, const struct yaml_node *key)
+{
+	struct nearest nearest = nearest_to(key->text);
+	const char *word;
+
+	while ((word = strsep(&keys, " ")))
+		nearest_try(&nearest, word);
+	return nearest.best;
+}
+
+static void warn_of_key(struct gw_reading *r, const struct known *k, const struct yaml_node *key)
+{
+	_cleanup_free_ char *keys = strdup(k->keys), *text = NULL;
+	const char *best = keys ? nearest_key(keys, key) : NULL;
+	int kind_len = (int)strcspn(r->object, " ");
+	char shown[200];
+
+	log_quote(shown, sizeof(shown), key->text, key->n);
+	if (asprintf(&text, "%.*s: %s%s%s is no field of it, ignoring%s%s%s", kind_len, r->object,
+		     k->path, *k->path ? "." : "", shown, best ? " (" : "", best ? best : "",
+		     best ? "?)" : "") < 0)
+		text = NULL;
+	warn_once(key, r->file, r->problems, text);
+}
+
+/* Merge keys are gw_check_keys()'s to complain of. */
+static void check_keys(struct gw_reading *r, const struct known *k, const struct yaml_node *map)
+{
+	for (size_t i = 0; i < map->n; i++) {
+		const struct yaml_node *key = map->items[2 * i];
+
+		if (key->type == YAML_SCALAR && !has_key(k->keys, key) &&
+		    !(key->is_plain && yaml_is(key, "<<")))
+			warn_of_key(r, k, key);
+	}
+}
+
+/* @path leads on from @node. */
+static void visit(struct gw_reading *r, const struct known *k, const struct yaml_node *node,
+		  const char *path)
+{
+	const struct yaml_node *child;
+	size_t len = strcspn(path, ".[");
+	char key[40];
+
+	if (node->type != YAML_MAPPING)
+		return;
+	if (!*path) {
+		check_keys(r, k, node);
+		return;
+	}
+	snprintf(key, sizeof(key), "%.*s", (int)len, path);
+	child = yaml_get(node, key);
+	path += len;
+	if (child && *path != '[') {
+		visit(r, k, child, path + (*path == '.'));
+	} else if (child && child->type == YAML_SEQUENCE) {
+		path += strlen("[]");
+		for (size_t i = 0; i < child->n; i++)
+			visit(r, k, child->items[i], path + (*path == '.'));
+	}
+}
+
+void gw_warn_of_fields(struct gw_reading *r, const struct yaml_node *node, enum gw_kind kind)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(known); i++)
+		if (known[i].kind == kind || known[i].kind == ANY)
+			visit(r, &known[i], node, known[i].path);
+}
+
+/* --- types ----------------------------------------------------------------------------------- */
+
+void gw_warn_of_type(const struct yaml_node *node, const struct gw_type *type, const char *file,
+		     struct config_problems *problems)
+{
+	const char *slash = strchr(type->api_version, '/');
+	const char *version = slash ? slash + 1 : type->api_version;
+	size_t group = slash ? (size_t)(slash - type->api_version) : 0;
+	_cleanup_free_ char *text = NULL;
+	char shown[100];
+	int len = 0;
+
+	for (enum gw_kind kind = 0; kind < GW_KINDS; kind++) {
+		const char *its_group = gw_kind_group(kind), *word = gw_kind_word(kind);
+
+		if (strlen(its_group) != group ||
+		    strncmp(its_group, type->api_version, group) != 0 ||
+		    strcasecmp(type->kind, word) != 0)
+			continue;
+		if (strcmp(type->kind, word) != 0)
+			len = asprintf(&text, "kind %s is not read, skipping (%s?)", type->kind,
+				       word);
+		else if (kind != GW_CRD)
+			len = asprintf(&text,
+				       "%s: version \"%s\" is not read, skipping (those that are: "
+				       "%s)",
+				       word,
+				       log_quote(shown, sizeof(shown), version, strlen(version)),
+				       gw_kind_versions(kind));
+		warn_once(node, file, problems, len < 0 ? NULL : text);
+		return;
+	}
+}
