@@ -150,9 +150,10 @@ enum tw_owner {
  * Everything that re-makes a CLI route after a restart is here.
  */
 struct tw_route {
-	char name[TW_NAME_SIZE];      /* the route's name; for a CLI route its one hostname */
-	char listener[TW_LABEL_SIZE]; /* the one listener it is for; "" = all, several */
-	char alpn[TW_ALPN_SIZE];      /* the one protocol it is for; "" = any, several */
+	char name[TW_NAME_SIZE]; /* the route's name; for a CLI route its one hostname */
+	/* Of a CLI route: the one listener and protocol that it is for; "" = all, several. */
+	char listener[TW_LABEL_SIZE];
+	char alpn[TW_ALPN_SIZE];
 	__u32 id;
 	__u32 owner;	    /* enum tw_owner */
 	__u32 balance;	    /* enum tw_balance */

@@ -170,6 +170,24 @@ def test_a_daemon_starts_though_its_only_gateway_has_an_error(hosts, run, echo):
     assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
 
 
+def test_a_route_keeps_its_counters_and_connections_where_its_listeners_change(hosts, run, echo):
+    one = echo(2, "one")
+    rest = (ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", one.address, one.port))
+    daemon = run(objects(GATEWAY, *rest))
+    with hosts.client.connect(ROUTER4, 443) as conn:
+        conn.send(hello("app.example.com"))
+        eventually(lambda: len(daemon.json("conn", "show", "--route", "default/r")) == 1)
+        more = '{name: more, port: 8443, protocol: TLS, tls: {mode: Passthrough}}'
+        tls = '{name: tls, port: 443, protocol: TLS, hostname: "*.example.com", tls: {mode: Passthrough}}'
+        daemon.hangup(objects(gateway(tls, more), *rest), "reloaded ")
+        route, = daemon.json("route", "show", "default/r")
+        assert (route["listeners"], route["stats"]["connections"]) == (["default/gateway/more", "default/gateway/tls"], 1)
+        assert len(daemon.json("conn", "show", "--route", "default/r")) == 1
+        daemon.hangup(objects(gateway(tls.replace("name: tls", "name: new")), *rest), "reloaded ")
+        route, = daemon.json("route", "show", "default/r")
+        assert (route["listeners"], route["stats"]["connections"]) == (["default/gateway/new"], 1)
+
+
 def test_lists_are_in_order_whatever_came_first(hosts, run):
     del hosts
     address = service("s", "192.0.2.9", 443)

@@ -188,10 +188,13 @@ static bool read_alpns(struct builder *b, const struct table_route *route,
 static int add_config_route(struct builder *b, const struct config_route *config)
 {
 	_cleanup_free_ uint32_t *alpns = calloc(config->n_alpn + 1, sizeof(*alpns));
+	/* Only the command line may give a name to several routes. What a file's route is for may
+	 * change, and it stays the same one, with its counters and connections. */
+	bool is_cli = config->owner == TW_OWNER_CLI;
 	struct table_route route = {
 		.name = config->name,
-		.listener = config->n_listeners == 1 ? config->listeners[0] : "",
-		.alpn = config->n_alpn == 1 ? config->alpn[0] : "",
+		.listener = is_cli && config->n_listeners == 1 ? config->listeners[0] : "",
+		.alpn = is_cli && config->n_alpn == 1 ? config->alpn[0] : "",
 		.owner = config->owner,
 		.balance = config->balance,
 		.tries = config->tries ? config->tries : TW_TRIES_DEFAULT,
@@ -230,7 +233,7 @@ static int add_instead(struct builder *b, const struct config_listener *listener
 {
 	struct table *t = b->table;
 	struct table_route route = {
-		.listener = listener->name,
+		.listener = "",
 		.alpn = "",
 		.owner = TW_OWNER_FILE,
 		.tries = TW_TRIES_DEFAULT,
