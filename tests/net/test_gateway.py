@@ -188,6 +188,18 @@ def test_a_route_keeps_its_counters_and_connections_where_its_listeners_change(h
         assert (route["listeners"], route["stats"]["connections"]) == (["default/gateway/new"], 1)
 
 
+def test_a_route_to_this_router_itself_says_so(hosts, run):
+    daemon = run(objects(GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", "127.0.0.1", 443)))
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "rst"
+    item, = daemon.json("status", "tlsroute/r")["items"]
+    reasons = {c["type"]: (c["status"], c["reason"]) for c in item["status"]["parents"][0]["conditions"]}
+    assert reasons == {"Accepted": ("True", "Accepted"), "ResolvedRefs": ("False", "UnsupportedValue")}
+    said = daemon.cli("route", "explain", "app.example.com").stdout
+    assert "in the way    TLSRoute default/r: ResolvedRefs=False/UnsupportedValue: the backend 127.0.0.1:443 is" in said, said
+    done = daemon.cli("check", "-f", daemon.file, check=False)
+    assert f"{daemon.file}:11:1: error: route default/r: the backend" in done.stderr, done.stderr
+
+
 def test_lists_are_in_order_whatever_came_first(hosts, run):
     del hosts
     address = service("s", "192.0.2.9", 443)

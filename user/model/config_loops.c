@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "base/addr.h"
+#include "base/cleanup.h"
 #include "model/config_parts.h"
+#include "model/gateway.h"
 
 struct host {
 	const uint8_t (*addrs)[16];
@@ -55,39 +57,62 @@ static const struct config_listener *find_loop(const struct config *config,
 	return NULL;
 }
 
-static bool check_backends(const struct config *config, const char *object, const char *name,
+/* Whose backends they are. */
+struct owner {
+	const char *object, *name;
+	const struct config_pos *pos; /* of those that have none: they are of an EndpointSlice */
+};
+
+/* *@ret_why (may be NULL), to be freed: what is said of the first of them. */
+static bool check_backends(const struct config *config, const struct owner *owner,
 			   const struct config_backend *backends, size_t n, const struct host *host,
-			   const uint8_t *ports, struct config_problems *problems)
+			   const uint8_t *ports, struct config_problems *problems, char **ret_why)
 {
 	bool is_good = true;
 
 	for (size_t i = 0; i < n; i++) {
+		const struct config_pos *pos = backends[i].pos.file ? &backends[i].pos : owner->pos;
 		const struct config_listener *listener =
 			find_loop(config, &backends[i], host, ports);
+		_cleanup_free_ char *why = NULL;
 
 		if (!listener)
 			continue;
+		if (asprintf(&why, "the backend %s is the listener %s of this router: a loop",
+			     backends[i].backend.text, listener->name) < 0)
+			why = NULL;
+		config_problem_add(problems, pos, false, "%s %s: %s; expected a server",
+				   owner->object, owner->name, why ? why : "a loop");
+		if (is_good && ret_why)
+			*ret_why = TAKE_PTR(why);
 		is_good = false;
-		config_problem_add(problems, &backends[i].pos, false,
-				   "%s %s: the backend %s is the listener %s of this router: a "
-				   "loop; expected a server",
-				   object, name, backends[i].backend.text, listener->name);
 	}
 	return is_good;
 }
 
-static bool check_listener(const struct config *config, const struct config_listener *listener,
+static bool check_listener(const struct config *config, const struct config_listener *l,
 			   const struct host *host, const uint8_t *ports,
 			   struct config_problems *problems)
 {
-	bool is_good = check_backends(config, "listener", listener->name, listener->no_sni,
-				      listener->n_no_sni, host, ports, problems);
+	const struct owner owner = {"listener", l->name, &l->pos};
+	bool is_good =
+		check_backends(config, &owner, l->no_sni, l->n_no_sni, host, ports, problems, NULL);
 
-	is_good &= check_backends(config, "listener", listener->name, listener->unknown_name,
-				  listener->n_unknown_name, host, ports, problems);
-	is_good &= check_backends(config, "listener", listener->name, listener->not_tls,
-				  listener->n_not_tls, host, ports, problems);
+	is_good &= check_backends(config, &owner, l->unknown_name, l->n_unknown_name, host, ports,
+				  problems, NULL);
+	is_good &= check_backends(config, &owner, l->not_tls, l->n_not_tls, host, ports, problems,
+				  NULL);
 	return is_good;
+}
+
+static bool check_route(const struct config *config, const struct config_route *route,
+			const struct host *host, const uint8_t *ports,
+			struct config_problems *problems, char **ret_why)
+{
+	const struct owner owner = {"route", route->name, &route->pos};
+
+	return check_backends(config, &owner, route->backends, route->n_backends, host, ports,
+			      problems, ret_why);
 }
 
 static void note_ports(const struct config *config, uint8_t ports[65536 / 8])
@@ -106,13 +131,17 @@ bool config_route_loops(const struct config *config, const struct config_route *
 	uint8_t ports[65536 / 8] = {};
 
 	note_ports(config, ports);
-	return !check_backends(config, "route", route->name, route->backends, route->n_backends,
-			       &host, ports, problems);
+	return !check_route(config, route, &host, ports, problems, NULL);
 }
 
-/* Refusals stand beside good routes; alone they would make an empty configuration look useful. */
+/*
+ * Refusals stand beside good routes; alone they would make an empty configuration look useful.
+ * (Objects have statuses, which say it, and their listeners refuse all other names.)
+ */
 static void drop_lonely_refusals(struct config *config)
 {
+	if (config->gateway)
+		return;
 	for (size_t i = 0; i < config->n_routes; i++)
 		if (!config->routes[i].is_bad)
 			return;
@@ -133,12 +162,15 @@ int config_check_loops(struct config *config, const uint8_t (*addrs)[16], size_t
 	config->has_fatal |= !is_good;
 	for (size_t i = 0; i < config->n_routes; i++) {
 		struct config_route *route = &config->routes[i];
+		_cleanup_free_ char *why = NULL;
 
-		if (check_backends(config, "route", route->name, route->backends, route->n_backends,
-				   &host, ports, problems))
+		if (check_route(config, route, &host, ports, problems, &why))
 			continue;
 		config_route_spoil(route);
-		config->has_bad_route |= !route->yields_names;
+		if (route->yields_names)
+			gateway_refuse(config->gateway, i, why ? why : "a loop");
+		else
+			config->has_bad_route = true;
 		is_good = false;
 	}
 	drop_lonely_refusals(config);

@@ -78,6 +78,12 @@ size_t gateway_n_skipped(const struct gateway *gateway);
 int gateway_resolve(struct gateway *gateway, struct config *config);
 
 /*
+ * The route number @i of the configuration, which was made of an object, cannot be served because
+ * of its backends: its conditions say @why.
+ */
+void gateway_refuse(struct gateway *gateway, size_t i, const char *why);
+
+/*
  * TLSRoutes, Services and EndpointSlices that come, go, or take each other's place in a store that
  * is resolved: only the routes that this concerns are resolved again, so that one of 10,000 takes
  * no time. After it the store and @config are what they would be if all had been read anew. Other

@@ -175,11 +175,12 @@ static bool is_any_cut(const struct share *shares, size_t n)
 	return false;
 }
 
-static int note_fault(struct gw_backend *b, const struct share *share)
+/* @reason NULL = there is none. */
+static int note_fault(struct gw_backend *b, const char *reason, const char *message)
 {
 	free(b->fault);
 	b->fault = NULL;
-	if (share->reason && asprintf(&b->fault, "%s: %s", share->reason, share->message) < 0) {
+	if (reason && asprintf(&b->fault, "%s: %s", reason, message) < 0) {
 		b->fault = NULL;
 		return -ENOMEM;
 	}
@@ -218,7 +219,7 @@ int gw_resolve_backends(const struct gateway *gw, struct gw_object *route,
 	for (size_t i = 0; i < route->n_backends && !err; i++) {
 		err = resolve_backend(gw, route, &route->backends[i], &shares[i]);
 		if (!err)
-			err = note_fault(&route->backends[i], &shares[i]);
+			err = note_fault(&route->backends[i], shares[i].reason, shares[i].message);
 	}
 	if (!route->n_backends)
 		shares[0].weight = 1; /* forwards nothing: every connection is refused */
@@ -229,4 +230,22 @@ int gw_resolve_backends(const struct gateway *gw, struct gw_object *route,
 		free(shares[i].endpoints.items);
 	free(shares);
 	return err;
+}
+
+void gateway_refuse(struct gateway *gw, size_t i, const char *why)
+{
+	static const char reason[] = "UnsupportedValue";
+
+	for (size_t k = 0; k < gw->n_by_age; k++) {
+		struct gw_object *route = gw->by_age[k];
+
+		if (route->config_number != i + 1)
+			continue;
+		for (size_t n = 0; n < route->n_backends; n++)
+			(void)note_fault(&route->backends[n], reason, why);
+		for (size_t n = 0; n < route->n_parents; n++)
+			if (route->parents[n].is_ours)
+				gw_set(&route->parents[n].conditions, "ResolvedRefs", false, reason,
+				       "%s", why);
+	}
 }

@@ -346,7 +346,7 @@ static json_t *explain_services(const struct explaining *e)
 	for (size_t i = 0; e->route && i < e->route->n_backends; i++) {
 		const struct gw_backend *b = &e->route->backends[i];
 		double share = sum > 0 ? b->weight / sum : 0;
-		bool is_refused = false;
+		bool is_refused = e->made->is_bad;
 
 		endpoints = endpoints_between(e, at, at + share, &is_refused);
 		at += share;
