@@ -166,6 +166,7 @@ def test_a_daemon_starts_though_its_only_gateway_has_an_error(hosts, run, echo):
     daemon = run(objects(GATEWAY.replace("port: 443", "port: 70000"), *rest))
     with pytest.raises(ConnectionRefusedError):
         backend_of(hosts.client, ROUTER4, hello("app.example.com"))
+    assert daemon.json("status")["paths"] == ["socket", "relay"]
     daemon.hangup(objects(GATEWAY, *rest), "reloaded ")
     assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
 

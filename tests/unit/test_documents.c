@@ -97,23 +97,24 @@ static void test_a_text_is_found_again_by_all_of_it(void **state)
 	const struct document one = {"a: 1\n", 5, 1}, other = {"a: 2\n", 5, 7},
 			      longer = {"a: 1\n\n", 6, 1};
 	struct document_memory memory = {};
-	struct kept_document *kept = kept_document_new(&one);
-	uint32_t at = INDEX_START;
+	struct kept_document *kept = kept_document_new(&one), *second = kept_document_new(&other);
 
 	(void)state;
-	assert_int_equal(document_memory_next(&memory, &one, &at), INDEX_NONE);
+	assert_int_equal(document_memory_find(&memory, &one), INDEX_NONE);
 	assert_int_equal(document_memory_add(&memory, kept, "f", 1), 0);
+	assert_int_equal(document_memory_add(&memory, second, "f", 5), 0);
 	assert_int_equal(document_memory_add(&memory, kept, "f", 9), 0);
-	at = INDEX_START;
-	assert_int_equal(document_memory_next(&memory, &one, &at), 0);
-	assert_int_equal(document_memory_next(&memory, &one, &at), 1);
-	assert_int_equal(memory.items[1].first_line, 9);
-	assert_int_equal(document_memory_next(&memory, &one, &at), INDEX_NONE);
-	at = INDEX_START;
-	assert_int_equal(document_memory_next(&memory, &other, &at), INDEX_NONE);
-	at = INDEX_START;
-	assert_int_equal(document_memory_next(&memory, &longer, &at), INDEX_NONE);
+	assert_int_equal(document_memory_add(&memory, kept, "f", 11), 0);
+	assert_int_equal(document_memory_find(&memory, &one), 0);
+	assert_int_equal(memory.items[0].next, 2);
+	assert_int_equal(memory.items[2].next, 3);
+	assert_int_equal(memory.items[3].next, INDEX_NONE);
+	assert_int_equal(memory.items[2].first_line, 9);
+	assert_int_equal(document_memory_find(&memory, &other), 1);
+	assert_int_equal(memory.items[1].next, INDEX_NONE);
+	assert_int_equal(document_memory_find(&memory, &longer), INDEX_NONE);
 	kept_document_unref(kept);
+	kept_document_unref(second);
 	document_memory_fini(&memory);
 }
 

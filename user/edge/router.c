@@ -242,12 +242,15 @@ static bool is_gone_in_loop(void *arg, const struct config_route *route)
 	return true;
 }
 
+/* Where there is no listener yet, those that come later may. */
 static bool uses_socket_path(const struct config *config)
 {
+	const uint32_t socket = 1u << TW_PATH_SOCKET;
+
 	for (size_t i = 0; i < config->n_listeners; i++)
-		if (config->listeners[i].paths & 1u << TW_PATH_SOCKET)
+		if (config->listeners[i].paths & socket)
 			return true;
-	return false;
+	return !config->n_listeners && (!config->paths || config->paths & socket);
 }
 
 static int set_log(struct router *r, const struct config *config, char **why)

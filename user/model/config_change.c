@@ -46,14 +46,14 @@ static bool is_same(const struct document_place *place, const struct document *d
 /* The number of the same document before, if none has claimed it; INDEX_NONE = it is new. */
 static uint32_t find_same(const struct search *s, const struct document *document, const char *file)
 {
-	uint32_t at = INDEX_START, i;
+	uint32_t i;
 
 	if (s->next < s->before->n && !s->is_there[s->next] &&
 	    is_same(&s->before->items[s->next], document, file))
 		return (uint32_t)s->next;
-	while ((i = document_memory_next(s->before, document, &at)) != INDEX_NONE)
-		if (!s->is_there[i] && s->before->items[i].file == file)
-			break;
+	i = document_memory_find(s->before, document);
+	while (i != INDEX_NONE && (s->is_there[i] || s->before->items[i].file != file))
+		i = s->before->items[i].next;
 	return i;
 }
 

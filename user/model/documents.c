@@ -99,33 +99,51 @@ struct kept_document *kept_document_unref(struct kept_document *kept)
 	return NULL;
 }
 
+static bool is_same(const struct kept_document *kept, const struct document *document)
+{
+	return kept->len == document->len && !memcmp(kept->text, document->text, kept->len);
+}
+
+uint32_t document_memory_find(const struct document_memory *memory, const struct document *document)
+{
+	uint32_t hash = hash_of(document), at = INDEX_START, i;
+
+	while ((i = index_next(&memory->by_text, hash, &at)) != INDEX_NONE)
+		if (is_same(memory->items[i].document, document))
+			break;
+	return i;
+}
+
 int document_memory_add(struct document_memory *memory, struct kept_document *kept,
 			const char *file, uint32_t first_line)
 {
-	struct document_place *grown = reallocarray(memory->items, memory->n + 1, sizeof(*grown));
+	const struct document document = {.text = kept->text, .len = kept->len};
+	struct document_place *grown = memory->items;
+	uint32_t first;
 
+	/* Room for twice as many each time. */
+	if (!(memory->n & (memory->n - 1)))
+		grown = reallocarray(memory->items, memory->n ? memory->n * 2 : 1, sizeof(*grown));
 	if (!grown)
 		return -ENOMEM;
 	memory->items = grown;
-	if (index_add(&memory->by_text, kept->hash, (uint32_t)memory->n))
-		return -ENOMEM;
-	kept->refs++;
-	grown[memory->n++] = (struct document_place){kept, file, first_line};
-	return 0;
-}
-
-uint32_t document_memory_next(const struct document_memory *memory, const struct document *document,
-			      uint32_t *at)
-{
-	uint32_t hash = hash_of(document), i;
-
-	while ((i = index_next(&memory->by_text, hash, at)) != INDEX_NONE) {
-		const struct kept_document *kept = memory->items[i].document;
-
-		if (kept->len == document->len && !memcmp(kept->text, document->text, kept->len))
-			break;
+	/* Only the first of a text is in the index: thousands of empty ones would make it slow. */
+	first = document_memory_find(memory, &document);
+	if (first == INDEX_NONE) {
+		if (index_add(&memory->by_text, kept->hash, (uint32_t)memory->n))
+			return -ENOMEM;
+	} else {
+		grown[grown[first].last].next = (uint32_t)memory->n;
+		grown[first].last = (uint32_t)memory->n;
 	}
-	return i;
+	kept->refs++;
+	grown[memory->n] = (struct document_place){.document = kept,
+						   .file = file,
+						   .first_line = first_line,
+						   .next = INDEX_NONE,
+						   .last = (uint32_t)memory->n};
+	memory->n++;
+	return 0;
 }
 
 void document_memory_fini(struct document_memory *memory)

@@ -44,24 +44,23 @@ struct document_place {
 	struct kept_document *document;
 	const char *file; /* lent */
 	uint32_t first_line;
+	uint32_t next; /* with the same text; INDEX_NONE = there is none */
+	uint32_t last; /* of the first with its text: the last with it */
 };
 
 /* The documents of one configuration, in their order. All zero = none. */
 struct document_memory {
 	struct document_place *items;
 	size_t n;
-	struct index by_text;
+	struct index by_text; /* the first of each */
 };
 
 /* Takes a reference to @kept. 0 or -ENOMEM. */
 int document_memory_add(struct document_memory *memory, struct kept_document *kept,
 			const char *file, uint32_t first_line);
-/*
- * The number of the next document with exactly this text; *@at begins as INDEX_START. INDEX_NONE =
- * there is no other.
- */
-uint32_t document_memory_next(const struct document_memory *memory, const struct document *document,
-			      uint32_t *at);
+/* The number of the first document with exactly this text; INDEX_NONE = there is none. */
+uint32_t document_memory_find(const struct document_memory *memory,
+			      const struct document *document);
 void document_memory_fini(struct document_memory *memory);
 
 #endif
