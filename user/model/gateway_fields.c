@@ -258,7 +258,7 @@ uint32_t gw_read_number(struct gw_reading *r, const struct yaml_node *map, const
 	gw_complain(r, node, at, "is not a number from %lld to %lld%s", (long long)min,
 		    (long long)max,
 		    node->type == YAML_SCALAR && is_octal(node->text)
-			    ? " (with a 0 before it it would be octal)"
+			    ? " (decimal, without a 0 before it)"
 			    : "");
 	return fallback;
 }

@@ -129,7 +129,10 @@ void gw_read_service(struct gw_reading *r, const struct yaml_node *spec, struct 
 					    "ExternalName"};
 	size_t n_errors = r->n_errors;
 	bool has_none; /* no address of the cluster: no ports are needed */
-	int type = gw_read_word(r, spec, "spec", "type", types, ARRAY_SIZE(types), 0);
+	const struct yaml_node *given = yaml_get(spec, "type");
+	int type = given && yaml_is(given, "")
+			   ? 0
+			   : gw_read_word(r, spec, "spec", "type", types, ARRAY_SIZE(types), 0);
 
 	o->service_type = gw_copy(r, types[type]);
 	o->cluster_ip = gw_read_text(r, spec, "spec", "clusterIP", 63, &cluster_ip, false, "");
