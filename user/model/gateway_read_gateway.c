@@ -21,6 +21,8 @@ static void read_parameters(struct gw_reading *r, const struct yaml_node *map, c
 	group = gw_read_text(r, node, at, "group", 253, &gw_group, true, "");
 	kind = gw_read_text(r, node, at, "kind", 63, &gw_kind_name, true, "");
 	name = gw_read_text(r, node, at, "name", 253, &gw_not_empty, true, "");
+	if (o->kind == GW_CLASS)
+		free(gw_read_text(r, node, at, "namespace", 63, &gw_label, false, NULL));
 	if (group && kind && name &&
 	    asprintf(&o->parameters, "%s%s%s %s", group, *group ? "/" : "", kind, name) < 0) {
 		o->parameters = NULL;
@@ -44,7 +46,7 @@ static void read_selector_rule(struct gw_reading *r, const struct yaml_node *nod
 {
 	static const char *const words[] = {"In", "NotIn", "Exists", "DoesNotExist"};
 	const struct yaml_node *values = gw_read_list(r, node, path, "values", 0, 1000);
-	_cleanup_free_ char *op = gw_read_text(r, node, path, "operator", 63, NULL, true, "");
+	_cleanup_free_ char *op = gw_read_text(r, node, path, "operator", SIZE_MAX, NULL, true, "");
 	char at[GW_PATH_SIZE], item[GW_PATH_SIZE];
 
 	rule->key = gw_read_text(r, node, path, "key", 317, NULL, true, "");
