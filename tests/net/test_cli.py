@@ -509,10 +509,12 @@ GOOD = "listeners: [{name: tls, port: 443}]\nroutes:\n- {hostnames: [a.example],
 
 def test_check_needs_neither_daemon_nor_root(tmp_path):
     assert call("check", "-f", "-", stdin=GOOD).stdout == "ok: 1 listener, 1 route\n"
-    assert json.loads(call("-j", "check", "-f", "-", stdin=GOOD).stdout) == {"listeners": 1, "routes": 1,
-                                                                          "problems": []}
+    assert json.loads(call("-j", "check", "-f", "-", stdin=GOOD).stdout) == {
+        "listeners": 1, "routes": 1, "skipped": 0, "problems": []}
     (tmp_path / "a.yaml").write_text(GOOD, encoding="utf-8")
     assert call("check", "-f", tmp_path).stdout == "ok: 1 listener, 1 route\n"
+    other = GOOD + "---\n{apiVersion: v1, kind: Secret}\n---\n{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: Pod}]}\n"
+    assert call("check", "-f", "-", stdin=other).stdout == "ok: 1 listener, 1 route; 2 objects of other kinds skipped\n"
 
 
 def test_check_tells_every_error_with_its_place():
