@@ -7,24 +7,14 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/log.h"
-#include "kernel/devices.h"
+#include "edge/loops.h"
 #include "model/gateway.h"
 
-/* Loops through any address of this host; @err is what reading said. */
+/* @err is what reading said. */
 static int check_loops(struct config *config, int err, struct config_problems *problems)
 {
-	_cleanup_free_ uint8_t(*addrs)[16] = NULL;
-	size_t n = 0;
-	int failed;
+	int failed = config ? loops_check(config, problems) : 0;
 
-	if (!config)
-		return err;
-	failed = devices_addresses(&addrs, &n);
-	if (failed)
-		log_warn("cannot read this host's addresses: %s, loops through them are not seen",
-			 strerror(-failed));
-	failed = config_check_loops(config, (const uint8_t(*)[16])addrs, n, problems);
 	return err ? err : failed;
 }
 

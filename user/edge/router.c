@@ -17,9 +17,9 @@
 #include "base/privileges.h"
 #include "edge/access_log.h"
 #include "edge/cli_routes.h"
-#include "kernel/devices.h"
+#include "edge/loops.h"
+#include "edge/paths.h"
 #include "kernel/local.h"
-#include "kernel/selftest.h"
 #include "kernel/sockmap.h"
 #include "model/config_change.h"
 #include "model/gateway.h"
@@ -203,20 +203,6 @@ void router_refresh_pools(struct router *r)
 	r->has_pools = n;
 }
 
-/* Does @route lead to a listener of @config? Then with a problem. */
-static bool loops(const struct config *config, const struct config_route *route,
-		  struct config_problems *problems)
-{
-	_cleanup_free_ uint8_t(*addrs)[16] = NULL;
-	size_t n = 0;
-	int err = devices_addresses(&addrs, &n);
-
-	if (err)
-		log_warn("cannot read this host's addresses: %s, loops through them are not seen",
-			 strerror(-err));
-	return config_route_loops(config, route, (const uint8_t(*)[16])addrs, n, problems);
-}
-
 struct loop_search {
 	const struct config *config;
 	struct config_problems *problems;
@@ -231,7 +217,7 @@ static bool is_gone_in_loop(void *arg, const struct config_route *route)
 	struct loop_search *search = arg;
 	size_t before = search->problems->n;
 
-	if (!loops(search->config, route, search->problems))
+	if (!loops_has(search->config, route, search->problems))
 		return false;
 	for (size_t i = before; i < search->problems->n; i++) {
 		search->problems->items[i].is_warning = true;
@@ -240,17 +226,6 @@ static bool is_gone_in_loop(void *arg, const struct config_route *route)
 	config_problem_add(search->problems, NULL, true,
 			   "route %s of the command line is removed for that", route->name);
 	return true;
-}
-
-/* Where there is no listener yet, those that come later may. */
-static bool uses_socket_path(const struct config *config)
-{
-	const uint32_t socket = 1u << TW_PATH_SOCKET;
-
-	for (size_t i = 0; i < config->n_listeners; i++)
-		if (config->listeners[i].paths & socket)
-			return true;
-	return !config->n_listeners && (!config->paths || config->paths & socket);
 }
 
 static int set_log(struct router *r, const struct config *config, char **why)
@@ -321,7 +296,7 @@ int router_set_config(struct router *r, struct config *config, bool dry_run, boo
 	}
 	if (r->config && r->config->workers != config->workers)
 		log_warn("workers: a restart is needed to change the number, ignoring");
-	if (r->config && uses_socket_path(config) && !uses_socket_path(r->config) && !r->sockmap)
+	if (r->config && paths_has_socket(config) && !paths_has_socket(r->config) && !r->sockmap)
 		log_warn("paths: a restart is needed to use the socket path, using the relay");
 	workers_set_limits(r->workers, config->max_connections, config->keepalive_s);
 	if (config->gateway)
@@ -332,27 +307,6 @@ int router_set_config(struct router *r, struct config *config, bool dry_run, boo
 	return 0;
 }
 
-/* Some route of the change leads to a listener; said by who reads the whole. */
-static bool change_loops(const struct router *r, const struct config_change *change)
-{
-	_cleanup_free_ uint8_t(*addrs)[16] = NULL;
-	struct config_problems ignored;
-	size_t n = 0, n_loops = 0;
-
-	/* Failing: as in loops(), which warns. */
-	(void)devices_addresses(&addrs, &n);
-	config_problems_init(&ignored);
-	for (size_t i = 0; i < config_change_n_routes(change); i++) {
-		const struct config_route *route = config_change_route(change, i);
-
-		if (route)
-			n_loops += config_route_loops(r->config, route, (const uint8_t(*)[16])addrs,
-						      n, &ignored);
-	}
-	config_problems_fini(&ignored);
-	return n_loops;
-}
-
 static int make_change(struct router *r, struct config_change *change,
 		       struct tables_changes *changes, struct config_problems *problems)
 {
@@ -361,9 +315,9 @@ static int make_change(struct router *r, struct config_change *change,
 
 	if (err)
 		return err;
-	err = change_loops(r, change) ? -EAGAIN
-				      : commit(r, r->config, r->cli.items, r->cli.n, TABLES_STRICT,
-					       changes, problems, &why);
+	err = loops_has_change(r->config, change) ? -EAGAIN
+						  : commit(r, r->config, r->cli.items, r->cli.n,
+							   TABLES_STRICT, changes, problems, &why);
 	free(why);
 	if (!err)
 		config_change_date(change, clock_unix_ms() / 1000);
@@ -395,7 +349,7 @@ int router_add_route(struct router *r, struct config_route *route, struct config
 	int err = items ? 0 : -ENOMEM;
 
 	*why = NULL;
-	if (!err && r->config && loops(r->config, route, problems))
+	if (!err && r->config && loops_has(r->config, route, problems))
 		err = -EINVAL;
 	if (!err) {
 		if (r->cli.n)
@@ -478,30 +432,6 @@ static int open_tables(struct router *r, bool reset, char **why)
 	return err ? err : tables_open(r->dp, &r->tables, why);
 }
 
-/* Without it there is the relay. */
-static int open_socket_path(struct router *r, const struct config *config)
-{
-	enum selftest_step step = 0;
-	int err;
-
-	if (!uses_socket_path(config))
-		return 0;
-	err = sockmap_open(r->dp, &r->sockmap);
-	if (err == -EOPNOTSUPP) {
-		log_warn("socket path: this kernel does not take its programs, using the relay");
-		return 0;
-	}
-	if (err)
-		return err;
-	err = selftest_run(r->sockmap, NULL, NULL, &step);
-	if (!err)
-		return 0;
-	log_warn("socket path: self-test '%s' failed (%s): %s; using the relay",
-		 selftest_name(step), strerror(-err), selftest_text(step, err));
-	r->sockmap = sockmap_close(r->sockmap);
-	return 0;
-}
-
 int router_open(const char *instance, bool reset, const struct config *config,
 		struct router **ret_router, char **why)
 {
@@ -529,7 +459,7 @@ int router_open(const char *instance, bool reset, const struct config *config,
 	if (!err)
 		err = access_log_open(&r->log);
 	if (!err)
-		err = open_socket_path(r, config);
+		err = paths_open_socket(r->dp, config, &r->sockmap);
 	workers.dp = r->dp;
 	workers.sockmap = r->sockmap;
 	workers.arg = r->log;
