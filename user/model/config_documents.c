@@ -12,9 +12,10 @@
 #include "model/documents.h"
 #include "model/gateway.h"
 
+/* A native document has neither. */
 bool config_is_kubernetes(const struct yaml_node *document)
 {
-	return yaml_get(document, "apiVersion") != NULL;
+	return yaml_get(document, "apiVersion") || yaml_get(document, "kind");
 }
 
 /* --- one document ---------------------------------------------------------------------------- */
