@@ -3,7 +3,7 @@
  * Why a name is served as it is, in words of the Gateway API: which Gateway's listener it belongs
  * to, which TLSRoute has it and by which rule, which ones lost, which Services share it; or which
  * object's condition stands in the way. What was decided is given: the table's answer is explained,
- * not made again.
+ * not made again. (What stands in the way is gateway_obstacles.c's.)
  */
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -11,48 +11,24 @@
 #include <time.h>
 
 #include "base/addr.h"
-#include "model/gateway_parts.h"
+#include "model/gateway_explaining.h"
 #include "model/table.h"
-
-/* Of a list in the answer, as many are named. */
-#define NAMED_MAX 100
-
-/* By which rule one route has a name before another: each counts where those before it do not. */
-enum rule { BY_BEING_ALONE, BY_SPECIFICITY, BY_AGE, BY_NAME, BY_OWNER, LEFT_OUT };
 
 static const char *const rule_words[] = {"only", "specificity", "age", "name", "owner", "left_out"};
 
-struct explaining {
-	const struct config *config;
-	const struct gateway *gw;
-	const struct gateway_decision *d;
-	/* The listener that the name belongs to; NULL = it is none of a Gateway. */
-	const struct gw_object *gateway;
-	const struct gw_listener *listener;
-	/* The TLSRoute that has it, and its hostname; NULL = none has. */
-	const struct gw_object *route;
-	const struct config_route *made;
-	const char *hostname;
-	enum rule rule; /* by which it has the name */
-	json_t *lost, *obstacles;
-	const struct gw_object **sorted; /* see gw_sorted() */
-	size_t n_sorted;
-};
+/* --- names ----------------------------------------------------------------------------------- */
 
-static json_t *text_or_null(const char *text)
+json_t *gw_text_or_null(const char *text)
 {
 	return text ? json_string(text) : json_null();
 }
 
-/* --- names ----------------------------------------------------------------------------------- */
-
-static bool covers(const char *hostname, const char *name)
+bool gw_covers(const char *hostname, const char *name)
 {
 	return !hostname || table_covers(hostname, name);
 }
 
-/* The most specific of @hostnames that covers @name; NULL = none does. */
-static const char *best_of(char *const *hostnames, size_t n, const char *name)
+const char *gw_best_of(char *const *hostnames, size_t n, const char *name)
 {
 	const char *best = NULL;
 
@@ -133,7 +109,7 @@ static json_t *explain_listener(const struct explaining *e)
 	for (size_t i = 0; i < e->config->n_listeners; i++) {
 		const struct config_listener *l = &e->config->listeners[i];
 
-		n += has_bind(l, e->d) && covers(l->hostname, e->d->name);
+		n += has_bind(l, e->d) && gw_covers(l->hostname, e->d->name);
 	}
 	text = n > 1 ? json_sprintf("the most specific of the %zu listeners here that cover the "
 				    "name",
@@ -141,7 +117,7 @@ static json_t *explain_listener(const struct explaining *e)
 		     : json_string("the only listener here that covers the name");
 	return json_pack("{s:s, s:s, s:s, s:o, s:b, s:o}", "namespace", e->gateway->ns, "gateway",
 			 e->gateway->name, "name", e->listener->name, "hostname",
-			 text_or_null(e->listener->hostname), "terminated",
+			 gw_text_or_null(e->listener->hostname), "terminated",
 			 gw_is_terminated(e->listener), "text", text);
 }
 
@@ -158,7 +134,7 @@ static enum place place_of(const struct explaining *e, const struct config_route
 		if (e->listener && !strcmp(made->listeners[i], e->d->listener))
 			return ON_THE_LISTENER;
 		l = find_made(e, made->listeners[i]);
-		if (l && has_bind(l, e->d) && covers(l->hostname, e->d->name))
+		if (l && has_bind(l, e->d) && gw_covers(l->hostname, e->d->name))
 			place = ON_ANOTHER_LISTENER;
 	}
 	return place;
@@ -172,7 +148,7 @@ static void find_route(struct explaining *e)
 
 		if (strcmp(made->name, e->d->route) != 0)
 			continue;
-		hostname = best_of(made->hostnames, made->n_hostnames, e->d->name);
+		hostname = gw_best_of(made->hostnames, made->n_hostnames, e->d->name);
 		if (!hostname)
 			continue;
 		e->route = object_of(e, made);
@@ -237,7 +213,7 @@ static void add_lost(struct explaining *e, const struct gw_object *o, const char
 	json_t *one = json_pack("{s:s, s:s, s:s, s:s, s:o}", "namespace", o->ns, "name", o->name,
 				"hostname", hostname, "by", by, "text", text);
 
-	if (json_array_size(e->lost) < NAMED_MAX)
+	if (json_array_size(e->lost) < GW_NAMED_MAX)
 		json_array_append_new(e->lost, one);
 	else
 		json_decref(one);
@@ -248,7 +224,7 @@ static void explain_lost(struct explaining *e)
 {
 	for (size_t i = 0; i < e->config->n_routes; i++) {
 		const struct config_route *made = &e->config->routes[i];
-		const char *hostname = best_of(made->hostnames, made->n_hostnames, e->d->name);
+		const char *hostname = gw_best_of(made->hostnames, made->n_hostnames, e->d->name);
 		const struct gw_object *o = hostname ? object_of(e, made) : NULL;
 		enum place place = o ? place_of(e, made) : ELSEWHERE;
 		enum rule rule;
@@ -282,7 +258,7 @@ static json_t *explain_route(const struct explaining *e)
 	if (!e->route)
 		return json_null();
 	return json_pack("{s:s, s:s, s:o, s:s, s:s}", "namespace", e->route->ns, "name",
-			 e->route->name, "hostname", text_or_null(e->hostname), "by",
+			 e->route->name, "hostname", gw_text_or_null(e->hostname), "by",
 			 rule_words[e->rule], "text", texts[e->rule]);
 }
 
@@ -322,14 +298,6 @@ static json_t *endpoints_between(const struct explaining *e, double from, double
 	return endpoints;
 }
 
-static const struct gw_condition *find_false(const struct gw_conditions *c, const char *type)
-{
-	for (size_t i = 0; i < c->n; i++)
-		if (!strcmp(c->items[i].type, type) && !c->items[i].is_true)
-			return &c->items[i];
-	return NULL;
-}
-
 static json_t *why_refused(const struct gw_backend *b)
 {
 	return json_sprintf("its share is refused: %s",
@@ -361,151 +329,6 @@ static json_t *explain_services(const struct explaining *e)
 	return services;
 }
 
-/* --- what stands in the way ------------------------------------------------------------------ */
-
-/* @part "" = the object as a whole; @condition NULL = there is none that says it, @why does. */
-static void add_obstacle(struct explaining *e, const struct gw_object *o, const char *part,
-			 const struct gw_condition *condition, const char *why)
-{
-	const char *kind = gw_kind_word(o->kind), *comma = *part ? ", " : "";
-	const char *status = condition && condition->is_true ? "True" : "False";
-	json_t *text;
-
-	if (json_array_size(e->obstacles) >= NAMED_MAX)
-		return;
-	if (condition) {
-		why = condition->message ? condition->message : "";
-		text = json_sprintf("%s %s/%s%s%s: %s=%s/%s: %s", kind, o->ns, o->name, comma, part,
-				    condition->type, status, condition->reason, why);
-	} else {
-		text = json_sprintf("%s %s/%s%s%s: %s", kind, o->ns, o->name, comma, part, why);
-	}
-	json_array_append_new(e->obstacles,
-			      json_pack("{s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:s, s:o}", "kind",
-					kind, "namespace", o->ns, "name", o->name, "part",
-					text_or_null(*part ? part : NULL), "type",
-					text_or_null(condition ? condition->type : NULL), "status",
-					text_or_null(condition ? status : NULL), "reason",
-					text_or_null(condition ? condition->reason : NULL),
-					"message", why, "text", text));
-}
-
-/* Is it at the address and port that are asked about? */
-static bool is_meant(const struct explaining *e, const struct gw_object *gateway,
-		     const struct gw_listener *l)
-{
-	uint8_t ip[16] = {};
-
-	if (e->d->port && htons((uint16_t)l->port) != e->d->port)
-		return false;
-	if (!e->d->addr)
-		return true;
-	for (size_t i = 0; i < gateway->n_addresses; i++) {
-		const char *value = gateway->addresses[i].value;
-
-		memset(ip, 0, sizeof(ip));
-		/* One that is no IP has kept the whole Gateway from being accepted. */
-		if ((*value && addr_parse_ip(value, ip)) || !memcmp(ip, e->d->addr, sizeof(ip)))
-			return true;
-	}
-	return !gateway->n_addresses && !memcmp(ip, e->d->addr, sizeof(ip));
-}
-
-/* Listeners that would have the name, if they were accepted. */
-static void find_bad_listeners(struct explaining *e, const struct gw_object *o)
-{
-	const struct gw_condition *of_all = find_false(&o->conditions, "Accepted");
-	char part[300];
-
-	for (size_t i = 0; i < o->n_listeners; i++) {
-		const struct gw_listener *l = &o->listeners[i];
-		const struct gw_condition *its = find_false(&l->conditions, "Accepted");
-
-		if (l->is_accepted || !is_meant(e, o, l) || !covers(l->hostname, e->d->name))
-			continue;
-		snprintf(part, sizeof(part), "listener %s", l->name);
-		if (its)
-			add_obstacle(e, o, part, its, NULL);
-		else if (of_all)
-			add_obstacle(e, o, "", of_all, NULL);
-	}
-}
-
-static void explain_parent(struct explaining *e, const struct gw_object *o,
-			   const struct gw_parent *p)
-{
-	const struct gw_condition *bad = find_false(&p->conditions, "Accepted");
-	const char *ns = p->ns ? p->ns : o->ns;
-	const struct gw_object *gateway = NULL;
-	char part[600];
-
-	snprintf(part, sizeof(part), "parent %s/%s%s%s", ns, p->name, p->section ? "/" : "",
-		 p->section ? p->section : "");
-	if (!strcmp(p->group, GATEWAY_GROUP) && !strcmp(p->kind, "Gateway"))
-		gateway = gw_find(e->gw, GW_GATEWAY, ns, p->name);
-	if (bad)
-		add_obstacle(e, o, part, bad, NULL);
-	else if (!p->is_ours)
-		add_obstacle(e, o, part, NULL,
-			     gateway ? "the Gateway is of a class that is not ours"
-				     : "there is no such Gateway");
-}
-
-/* A TLSRoute that has the name among its own: where it is not attached, or does not resolve. */
-static void explain_object(struct explaining *e, const struct gw_object *o)
-{
-	const struct gw_condition *bad = NULL;
-
-	if (o->n_hostnames && !best_of(o->hostnames, o->n_hostnames, e->d->name))
-		return;
-	for (size_t i = 0; i < o->n_parents; i++) {
-		explain_parent(e, o, &o->parents[i]);
-		if (!bad)
-			bad = find_false(&o->parents[i].conditions, "ResolvedRefs");
-	}
-	if (!o->n_parents)
-		add_obstacle(e, o, "", NULL, "it has no parentRefs");
-	/* About the backends, and so the same for all parents. */
-	if (bad && o == e->route)
-		add_obstacle(e, o, "", bad, NULL);
-}
-
-/* Where nothing is wrong with any object, none has the name. */
-static void explain_nothing(struct explaining *e)
-{
-	char part[300];
-
-	if (e->listener) {
-		snprintf(part, sizeof(part), "listener %s", e->listener->name);
-		add_obstacle(e, e->gateway, part, NULL,
-			     "no TLSRoute that is attached here has the name");
-		return;
-	}
-	for (size_t i = 0; i < e->n_sorted; i++) {
-		const struct gw_object *o = e->sorted[i];
-		bool is_here = false;
-
-		for (size_t k = 0; o->kind == GW_GATEWAY && o->is_ours && k < o->n_listeners; k++)
-			is_here |= is_meant(e, o, &o->listeners[k]);
-		if (is_here)
-			add_obstacle(e, o, "", NULL, "no listener here has the name");
-	}
-}
-
-static void explain_obstacles(struct explaining *e)
-{
-	for (size_t i = 0; i < e->n_sorted; i++) {
-		const struct gw_object *o = e->sorted[i];
-
-		if (o->kind == GW_GATEWAY && o->is_ours)
-			find_bad_listeners(e, o);
-		else if (o->kind == GW_ROUTE)
-			explain_object(e, o);
-	}
-	if (!json_array_size(e->obstacles) && !json_array_size(e->lost) && !e->d->route)
-		explain_nothing(e);
-}
-
 /* ---------------------------------------------------------------------------------------------- */
 
 json_t *gateway_explain(const struct config *config, const struct gateway_decision *decision)
@@ -517,14 +340,14 @@ json_t *gateway_explain(const struct config *config, const struct gateway_decisi
 	if (!config->gateway || !decision->name)
 		return json_null();
 	made = decision->listener ? find_made(&e, decision->listener) : NULL;
-	if (made && covers(made->hostname, decision->name))
+	if (made && gw_covers(made->hostname, decision->name))
 		find_listener(&e, made);
 	find_route(&e);
 	e.lost = json_array();
 	e.obstacles = json_array();
 	e.sorted = gw_sorted(e.gw, &e.n_sorted);
 	explain_lost(&e);
-	explain_obstacles(&e);
+	gw_find_obstacles(&e);
 	free(e.sorted);
 	if (!e.listener && !json_array_size(e.lost) && !json_array_size(e.obstacles)) {
 		json_decref(e.lost);
