@@ -21,21 +21,15 @@
 #include "edge/api.h"
 #include "edge/control.h"
 #include "edge/load.h"
+#include "edge/reload.h"
 #include "edge/router.h"
-#include "edge/watch.h"
 
 #define CONFIG_DEFAULT "/etc/thruway/thruway.yaml"
 
-/* --watch: a change is over when nothing more comes for so long, or lasts so long in all. */
-#define WATCH_QUIET_MS 100
-#define WATCH_MAX_MS   1000
-
 struct options {
-	const char *config_path;
-	bool config_is_default;
+	struct source source;
 	const char *instance;
 	bool reset;
-	bool watch;
 };
 
 static const char usage[] =
@@ -76,8 +70,12 @@ static int parse_options(int argc, char **argv, struct options *o)
 	while ((c = getopt_long(argc, argv, "c:Vh", longs, NULL)) != -1) {
 		switch (c) {
 		case 'c':
-			o->config_path = optarg;
-			o->config_is_default = false;
+			if (!o->source.is_default) {
+				fprintf(stderr, "thruwayd: -c stands twice\n");
+				return 3;
+			}
+			o->source.path = optarg;
+			o->source.is_default = false;
 			break;
 		case 'i':
 			o->instance = optarg;
@@ -96,7 +94,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 			o->reset = true;
 			break;
 		case 'w':
-			o->watch = true;
+			o->source.is_watched = true;
 			break;
 		case 'V':
 			puts("thruwayd " THRUWAY_VERSION);
@@ -110,7 +108,7 @@ static int parse_options(int argc, char **argv, struct options *o)
 		}
 	}
 	if (optind < argc || !instance_is_valid(o->instance) ||
-	    (o->watch && !strcmp(o->config_path, "-"))) {
+	    (o->source.is_watched && !strcmp(o->source.path, "-"))) {
 		if (optind < argc)
 			fprintf(stderr, "thruwayd: unexpected argument '%s'\n", argv[optind]);
 		else if (!instance_is_valid(o->instance))
@@ -125,86 +123,8 @@ static int parse_options(int argc, char **argv, struct options *o)
 	return 0;
 }
 
-static void log_problems(const struct config_problems *problems)
-{
-	for (size_t i = 0; i < problems->n; i++) {
-		const struct config_problem *p = &problems->items[i];
-		char where[512] = "";
-
-		if (p->pos.file && p->pos.line)
-			snprintf(where, sizeof(where), "%s:%u:%u: ", p->pos.file, p->pos.line,
-				 p->pos.column);
-		else if (p->pos.file)
-			snprintf(where, sizeof(where), "%s: ", p->pos.file);
-		log_write(p->is_warning ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "%s%s", where, p->text);
-	}
-}
-
-/* The default file, which is not there. */
-static bool has_nothing_yet(const struct options *o)
-{
-	return o->config_is_default && access(o->config_path, F_OK);
-}
-
-/* The file of the command line; with no default file there, nothing yet. */
-static int read_config(const struct options *o, struct config **ret_config,
-		       struct config_problems *problems)
-{
-	if (has_nothing_yet(o)) {
-		log_warn("%s does not exist: no listeners until \"thruway apply -f FILE\" gives "
-			 "some",
-			 o->config_path);
-		*ret_config = calloc(1, sizeof(**ret_config));
-		return *ret_config ? 0 : -ENOMEM;
-	}
-	return load_file(o->config_path, ret_config, problems);
-}
-
-/* With --watch, a file that is away for a moment must not take the default's emptiness with it. */
-static bool is_away(const struct options *o)
-{
-	if (!o->watch || !access(o->config_path, F_OK))
-		return false;
-	log_err("reload: %s: %s; the running configuration stays as it was", o->config_path,
-		strerror(errno));
-	return true;
-}
-
-static void reload(struct router *router, const struct options *o)
-{
-	struct config_problems problems;
-	struct config *config = NULL;
-	char *why = NULL;
-	int err;
-
-	if (is_away(o))
-		return;
-	notify_send("RELOADING=1");
-	/* Whatever becomes of the configuration: the old file may have been moved away. */
-	router_reopen_log(router);
-	config_problems_init(&problems);
-	if (!has_nothing_yet(o))
-		err = load_again(router, o->config_path, &problems, &why);
-	else
-		err = read_config(o, &config, &problems);
-	if (config)
-		err = load_commit(router, TAKE_PTR(config), LOAD_ALL_OR_NOTHING, false, NULL,
-				  &problems, &why);
-	log_problems(&problems);
-	if (err)
-		log_err("reload: %s; the running configuration stays as it was",
-			why ? why : "the configuration has errors");
-	else if (problems.n_errors)
-		log_warn("reloaded %s, without the objects that have errors", o->config_path);
-	else
-		log_info("reloaded %s", o->config_path);
-	config_free(config);
-	free(why);
-	config_problems_fini(&problems);
-	notify_send("READY=1");
-}
-
-static struct router *start(const struct options *o)
+/* *@ret_n_errors: in what was left out. */
+static struct router *start(const struct options *o, size_t *ret_n_errors)
 {
 	struct config_problems problems;
 	struct router *router = NULL;
@@ -213,7 +133,7 @@ static struct router *start(const struct options *o)
 	int err;
 
 	config_problems_init(&problems);
-	err = read_config(o, &config, &problems);
+	err = source_read(&o->source, &config, &problems);
 	if (!err && !load_can_start(config, &problems))
 		err = -EINVAL;
 	if (!err)
@@ -221,25 +141,16 @@ static struct router *start(const struct options *o)
 	if (!err)
 		err = load_commit(router, TAKE_PTR(config), LOAD_GOOD_ROUTES, false, NULL,
 				  &problems, &why);
-	log_problems(&problems);
+	load_log_problems(&problems);
 	if (why)
 		log_err("%s", why);
 	else if (err && !problems.n_errors)
 		log_err("cannot start: %s", strerror(-err));
+	*ret_n_errors = problems.n_errors;
 	config_free(config);
 	free(why);
 	config_problems_fini(&problems);
 	return err ? router_close(router, false) : router;
-}
-
-static bool has_changed(struct watch *watch, const struct options *o)
-{
-	int changed = watch ? watch_dispatch(watch) : 0;
-
-	if (changed < 0)
-		log_warn("--watch: %s: %s (fs.inotify limits); trying again, SIGHUP works",
-			 o->config_path, strerror(-changed));
-	return changed > 0;
 }
 
 /* The sooner of two timeouts for poll(). */
@@ -251,8 +162,7 @@ static int sooner(int a, int b)
 }
 
 /* Until a signal or "down" ends it; true = remove the pinned state, too. */
-static bool serve(struct router *router, struct control *control, int signals, struct watch *watch,
-		  const struct options *o, const bool *is_down)
+static bool serve(struct reload *reload, struct control *control, int signals, const bool *is_down)
 {
 	struct signalfd_siginfo info;
 
@@ -260,19 +170,17 @@ static bool serve(struct router *router, struct control *control, int signals, s
 		struct pollfd fds[] = {
 			{.fd = signals, .events = POLLIN},
 			{.fd = control_fd(control), .events = POLLIN},
-			{.fd = watch ? watch_fd(watch) : -1, .events = POLLIN},
+			reload_poll_files(reload),
+			reload_poll_mounts(reload),
 		};
-		int timeout = control_timeout_ms(control);
+		int timeout = sooner(control_timeout_ms(control), reload_timeout_ms(reload));
 
-		if (watch)
-			timeout = sooner(timeout, watch_timeout_ms(watch));
 		if (poll(fds, ARRAY_SIZE(fds), timeout) < 0 && errno != EINTR) {
 			log_err("poll: %s", strerror(errno));
 			return false;
 		}
 		control_dispatch(control);
-		if (has_changed(watch, o))
-			reload(router, o);
+		reload_dispatch(reload, fds[3].revents);
 		if (!(fds[0].revents & POLLIN) ||
 		    read(signals, &info, sizeof(info)) != sizeof(info))
 			continue;
@@ -281,7 +189,7 @@ static bool serve(struct router *router, struct control *control, int signals, s
 				 strsignal((int)info.ssi_signo));
 			return false;
 		}
-		reload(router, o);
+		reload_now(reload);
 	}
 	return true;
 }
@@ -316,14 +224,14 @@ static json_t *handle(void *arg, const json_t *request)
 
 int main(int argc, char **argv)
 {
-	struct options o = {.config_path = CONFIG_DEFAULT,
-			    .config_is_default = true,
+	struct options o = {.source = {.path = CONFIG_DEFAULT, .is_default = true},
 			    .instance = INSTANCE_DEFAULT};
 	_cleanup_close_ int signals = -1;
 	struct control *control = NULL;
-	struct watch *watch = NULL;
+	struct reload reload;
 	struct handler handler = {};
 	struct router *router;
+	size_t n_errors = 0;
 	bool unpin = false;
 	char *why = NULL;
 	int code;
@@ -342,23 +250,26 @@ int main(int argc, char **argv)
 		free(why);
 		return 1;
 	}
+	reload = (struct reload){.source = &o.source, .api = &handler.api};
 	/* Before the first reading: what changes from then on is seen. */
-	code = o.watch ? watch_open(o.config_path, WATCH_QUIET_MS, WATCH_MAX_MS, &watch) : 0;
-	if (code)
-		log_err("--watch: %s: %s", o.config_path, strerror(-code));
-	router = code ? NULL : start(&o);
+	code = reload_watch(&reload);
+	router = code ? NULL : start(&o, &n_errors);
 	if (router) {
-		handler.api = (struct api){router, o.instance, o.config_path, clock_ms()};
+		handler.api = (struct api){.router = router,
+					   .instance = o.instance,
+					   .config_path = o.source.path,
+					   .start_monotonic_ms = clock_ms()};
+		api_note_reload(&handler.api, n_errors);
 		log_info("ready");
 		notify_send("READY=1");
-		unpin = serve(router, control, signals, watch, &o, &handler.is_down);
+		unpin = serve(&reload, control, signals, &handler.is_down);
 		notify_send("STOPPING=1");
 	}
 	code = router ? 0 : 1;
 	/* The control socket and its lock go last: they keep another daemon away until all is done.
 	 */
 	router_close(router, unpin);
-	watch_close(watch);
+	reload_fini(&reload);
 	control_close(control);
 	return code;
 }

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 
 import pytest
 from hosts import eventually
@@ -93,6 +94,63 @@ def test_a_directory_that_is_replaced_is_followed(daemon):
     write(f"{daemon.file}.new/c.yaml", config("c.example.com"))
     os.rename(f"{daemon.file}.new", daemon.file)
     daemon.becomes("c.example.com")
+
+
+def test_a_pipe_in_the_files_place_is_refused_without_waiting_for_its_writer(daemon):
+    daemon.start()
+    os.unlink(daemon.file)
+    os.mkfifo(daemon.file)
+    eventually(lambda: daemon.lines("neither a file nor a directory; the running configuration stays") == 1)
+    daemon.hangup(wait_for="neither a file nor a directory")
+    assert daemon.routed() == ["a.example.com"]
+    os.unlink(daemon.file)
+    daemon.write(config("b.example.com"))
+    daemon.becomes("b.example.com")
+
+
+def test_mounts_are_followed(daemon):
+    os.unlink(daemon.file)
+    os.mkdir(daemon.file)
+    write(f"{daemon.file}/a.yaml", config("a.example.com"))
+    daemon.start()
+    subprocess.run(["mount", "-t", "tmpfs", "none", daemon.file], check=True)
+    try:
+        eventually(lambda: daemon.lines("the running configuration stays") == 1)
+        write(f"{daemon.file}/b.yaml", config("b.example.com"))
+        daemon.becomes("b.example.com")
+        write(f"{daemon.file}.source", config("c.example.com"))
+        subprocess.run(["mount", "--bind", f"{daemon.file}.source", f"{daemon.file}/b.yaml"], check=True)
+        try:
+            daemon.becomes("c.example.com")
+            write(f"{daemon.file}.source", config("d.example.com"))
+            daemon.becomes("d.example.com")
+        finally:
+            subprocess.run(["umount", f"{daemon.file}/b.yaml"], check=True)
+        daemon.becomes("b.example.com")
+    finally:
+        subprocess.run(["umount", daemon.file], check=True)
+    daemon.becomes("a.example.com")
+
+
+def test_a_port_that_somebody_else_had_is_tried_again(hosts, daemon):
+    daemon.start()
+    with hosts.router.listen("0.0.0.0", 8443):
+        daemon.write({"listeners": [{"name": "tls", "port": 8443}], "routes": [route("b.example.com", "10.0.0.1:1")]})
+        eventually(lambda: daemon.lines("8443.*the running configuration stays") == 1)
+        assert daemon.routed() == ["a.example.com"]
+        reload = daemon.json("status")["reload"]
+        assert "8443" in reload["why"] and reload["failed_unix_ms"] > reload["in_force_unix_ms"]
+        assert re.search(r"reload +failed .* ago: .*8443", daemon.cli("status").stdout)
+    daemon.becomes("b.example.com")
+    reload = daemon.json("status")["reload"]
+    assert (reload["why"], reload["failed_unix_ms"]) == (None, 0)
+    assert "failed" not in daemon.cli("status").stdout
+    assert daemon.lines("8443.*the running configuration stays") == 1
+
+
+def test_one_configuration_is_read(hosts):
+    done = hosts.router.run(THRUWAYD, "-c", "a", "-c", "b", check=False)
+    assert done.returncode == 2 and "-c stands twice" in done.stderr
 
 
 def test_standard_input_cannot_be_watched(hosts):

@@ -330,7 +330,36 @@ static void changes_without_end_are_taken_after_the_longest_time(void **state)
 	watch_close(watch);
 }
 
+/* Open for writing, with half of it there. */
+static int begin_to_write(const char *name)
+{
+	int fd = open(in_root(name), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	assert_int_equal(write(fd, "half", 4), 4);
+	return fd;
+}
+
 static void a_file_that_is_being_written_is_none_yet(void **state)
+{
+	struct watch *watch;
+	int64_t begin;
+	int fd;
+
+	(void)state;
+	make_dir("conf");
+	watch = watch_of("conf");
+	fd = begin_to_write("conf/a.yaml");
+	assert_false(watch_dispatch(watch));
+	assert_true(watch_timeout_ms(watch) > QUIET_MS);
+	begin = clock_ms();
+	close(fd);
+	assert_changed(watch);
+	assert_true(clock_ms() - begin < MAX_MS);
+	watch_close(watch);
+}
+
+static void a_file_whose_writer_does_not_end_is_one_after_the_longest_time(void **state)
 {
 	struct watch *watch;
 	int fd;
@@ -338,12 +367,53 @@ static void a_file_that_is_being_written_is_none_yet(void **state)
 	(void)state;
 	make_dir("conf");
 	watch = watch_of("conf");
-	fd = open(in_root("conf/a.yaml"), O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-	assert_true(fd >= 0);
-	assert_int_equal(write(fd, "half", 4), 4);
-	assert_int_equal(watch_dispatch(watch), 0);
-	assert_int_equal(watch_timeout_ms(watch), -1);
+	fd = begin_to_write("conf/a.yaml");
+	assert_changed(watch);
 	close(fd);
+	watch_close(watch);
+}
+
+/* Complete when it comes, and nobody will close it: the other name is gone before we look. */
+static void a_file_that_is_linked_in_is_a_change(void **state)
+{
+	struct watch *watch;
+
+	(void)state;
+	make_dir("conf");
+	watch = watch_of("conf");
+	write_file("tmp", "one");
+	assert_int_equal(link(in_root("tmp"), in_root("conf/a.yaml")), 0);
+	remove_file("tmp");
+	assert_changed(watch);
+	watch_close(watch);
+}
+
+static void a_file_may_be_written_by_another_name_of_it(void **state)
+{
+	struct watch *watch;
+
+	(void)state;
+	make_dir("conf");
+	write_file("elsewhere", "one");
+	assert_int_equal(link(in_root("elsewhere"), in_root("conf/a.yaml")), 0);
+	watch = watch_of("conf");
+	write_file("elsewhere", "two");
+	assert_changed(watch);
+	watch_close(watch);
+}
+
+/* By a signal, say: the way is walked anew, as after an event. */
+static void what_is_read_for_another_reason_counts_as_known(void **state)
+{
+	struct watch *watch;
+
+	(void)state;
+	make_dir("conf");
+	watch = watch_of("conf");
+	write_file("conf/a.yaml", "one");
+	watch_renew(watch);
+	assert_quiet(watch);
+	write_file("conf/a.yaml", "more");
 	assert_changed(watch);
 	watch_close(watch);
 }
@@ -394,6 +464,10 @@ int main(void)
 		TEST(many_changes_at_once_are_one),
 		TEST(changes_without_end_are_taken_after_the_longest_time),
 		TEST(a_file_that_is_being_written_is_none_yet),
+		TEST(a_file_whose_writer_does_not_end_is_one_after_the_longest_time),
+		TEST(a_file_that_is_linked_in_is_a_change),
+		TEST(a_file_may_be_written_by_another_name_of_it),
+		TEST(what_is_read_for_another_reason_counts_as_known),
 		TEST(what_is_as_it_was_is_no_change),
 	};
 

@@ -5,6 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
+
+/* Only where something is wrong. */
+static void reload_print(const json_t *reload)
+{
+	long long failed = cli_int(reload, "failed_unix_ms"), errors = cli_int(reload, "errors");
+	char ago[TEXT_SIZE], *why = text_escape(cli_str(reload, "why"));
+
+	if (failed)
+		printf("  %-14s%sfailed %s ago: %s; what was in force before still is%s\n",
+		       "reload", cli_colour(stdout, COLOUR_RED),
+		       text_duration(ago, (long long)time(NULL) * 1000 - failed), why,
+		       cli_colour(stdout, COLOUR_NONE));
+	if (errors)
+		printf("  %-14s%swhat has errors (%lld); the daemon's log says which%s\n",
+		       "left out", cli_colour(stdout, COLOUR_YELLOW), errors,
+		       cli_colour(stdout, COLOUR_NONE));
+	free(why);
+}
 
 static void daemon_print(const json_t *status)
 {
@@ -22,6 +41,7 @@ static void daemon_print(const json_t *status)
 	       cli_int(status, "max_connections"));
 	printf("  %-14s%s for connections, %lld pipes\n", "memory",
 	       text_bytes(bytes, cli_int(status, "bytes")), cli_int(status, "pipes"));
+	reload_print(json_object_get(status, "reload"));
 	free(paths);
 	free(config);
 }

@@ -139,6 +139,8 @@ static json_t *apply(struct api *api, const json_t *request)
 					     problems.n_errors, problems.n_errors == 1 ? "" : "s")
 				 : api_failed("apply", err, why);
 	} else {
+		if (!dry_run)
+			api_note_reload(api, problems.n_errors);
 		/* A change of routes never touches a connection that is open. */
 		answer = json_pack("{s:o, s:i, s:b}", "changes", show_changes(&changes),
 				   "flows_affected", 0, "dry_run", dry_run);
@@ -150,6 +152,28 @@ static json_t *apply(struct api *api, const json_t *request)
 }
 
 /* --- the daemon itself ------------------------------------------------------------------- */
+
+void api_note_reload(struct api *api, size_t n_errors)
+{
+	free(api->reload.why);
+	api->reload = (struct api_reload){.in_force_ms = clock_unix_ms(), .n_errors = n_errors};
+}
+
+void api_note_failure(struct api *api, char *why)
+{
+	free(api->reload.why);
+	api->reload.why = why;
+	api->reload.failed_ms = clock_unix_ms();
+}
+
+static json_t *reload(const struct api *api)
+{
+	const struct api_reload *r = &api->reload;
+
+	return json_pack("{s:I, s:I, s:I, s:o}", "in_force_unix_ms", (json_int_t)r->in_force_ms,
+			 "errors", (json_int_t)r->n_errors, "failed_unix_ms",
+			 (json_int_t)r->failed_ms, "why", show_text(r->why));
+}
 
 static json_t *paths(const struct api *api)
 {
@@ -194,15 +218,15 @@ static json_t *status(struct api *api, const json_t *request)
 	struct workers_usage usage;
 
 	workers_usage(router_workers(api->router), &usage);
-	return json_pack("{s:o, s:I, s:{s:s, s:i, s:s, s:I, s:s, s:i, s:I, s:I, s:I, s:o, s:I}}",
-			 "objects", objects(api, request), "skipped", n_skipped(api), "status",
-			 "version", THRUWAY_VERSION, "pid", (int)getpid(), "instance",
-			 api->instance, "uptime_s",
-			 (json_int_t)((clock_ms() - api->start_monotonic_ms) / 1000), "config",
-			 api->config_path, "workers", (int)usage.threads, "connections",
-			 (json_int_t)usage.connections, "pipes", (json_int_t)usage.pipes, "bytes",
-			 (json_int_t)usage.bytes, "paths", paths(api), "max_connections",
-			 (json_int_t)usage.max_connections);
+	return json_pack(
+		"{s:o, s:I, s:{s:s, s:i, s:s, s:I, s:s, s:i, s:I, s:I, s:I, s:o, s:I, s:o}}",
+		"objects", objects(api, request), "skipped", n_skipped(api), "status", "version",
+		THRUWAY_VERSION, "pid", (int)getpid(), "instance", api->instance, "uptime_s",
+		(json_int_t)((clock_ms() - api->start_monotonic_ms) / 1000), "config",
+		api->config_path, "workers", (int)usage.threads, "connections",
+		(json_int_t)usage.connections, "pipes", (json_int_t)usage.pipes, "bytes",
+		(json_int_t)usage.bytes, "paths", paths(api), "max_connections",
+		(json_int_t)usage.max_connections, "reload", reload(api));
 }
 
 static json_t *down(struct api *api, const json_t *request)

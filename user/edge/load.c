@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/log.h"
 #include "edge/loops.h"
 #include "model/gateway.h"
 
@@ -66,6 +67,21 @@ static int read_request(const json_t *files, struct config_text **ret_texts, siz
 		return -EINVAL;
 	}
 	return 0;
+}
+
+void load_log_problems(const struct config_problems *problems)
+{
+	for (size_t i = 0; i < problems->n; i++) {
+		const struct config_problem *p = &problems->items[i];
+		char where[512] = "";
+
+		if (p->pos.file && p->pos.line)
+			snprintf(where, sizeof(where), "%s:%u:%u: ", p->pos.file, p->pos.line,
+				 p->pos.column);
+		else if (p->pos.file)
+			snprintf(where, sizeof(where), "%s: ", p->pos.file);
+		log_write(p->is_warning ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "%s%s", where, p->text);
+	}
 }
 
 /* --- a few objects ---------------------------------------------------------------------------- */

@@ -39,6 +39,8 @@ int load_again(struct router *router, const char *path, struct config_problems *
 /* The same with "files" of a request: [{"name", "text"}]. @changes may be NULL. */
 int load_request(struct router *router, const json_t *files, enum load_mode mode, bool dry_run,
 		 struct tables_changes *changes, struct config_problems *problems, char **ret_why);
+/* One line each. */
+void load_log_problems(const struct config_problems *problems);
 /* May a configuration with these problems be what the daemon starts with? */
 bool load_can_start(const struct config *config, const struct config_problems *problems);
 

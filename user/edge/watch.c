@@ -45,9 +45,12 @@ struct watch {
 	int fd;
 	struct spot *spots;
 	size_t n;
+	int mounts;    /* /proc/self/mountinfo; -1 = there is none */
 	uint64_t seen; /* fingerprint of what is known */
 	bool is_pending, is_failing;
 	int64_t first_ms, last_ms; /* events of the change that is pending */
+	int64_t created_ms;	   /* a file came whose end of writing has not; 0 = none */
+	int err;		   /* for watch_take_error() */
 };
 
 /* --- the way to the files -------------------------------------------------------------------- */
@@ -131,6 +134,30 @@ static int walk(struct watch *w, const char *from, const char *path)
 	return err;
 }
 
+/* Its bytes may change by another name, in another directory: a mount, or one of several links. */
+static bool has_other_names(int dir_fd, const char *name)
+{
+	struct statx st;
+
+	return !statx(dir_fd, name, AT_SYMLINK_NOFOLLOW, STATX_TYPE | STATX_NLINK, &st) &&
+	       S_ISREG(st.stx_mode) &&
+	       (st.stx_nlink > 1 || st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
+static int watch_entry(struct watch *w, int dir_fd, const struct dirent *entry)
+{
+	char path[PATH_MAX];
+
+	if (!config_reads(entry->d_name))
+		return 0;
+	if (entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN)
+		return walk(w, w->path, entry->d_name);
+	if (!has_other_names(dir_fd, entry->d_name) ||
+	    snprintf(path, sizeof(path), "%s/%s", w->path, entry->d_name) >= (int)sizeof(path))
+		return 0;
+	return add_spot(w, path, NULL, MASK_BYTES);
+}
+
 /* What is read of a directory: its own names, and where those lead that are links. */
 static int walk_directory(struct watch *w)
 {
@@ -139,9 +166,7 @@ static int walk_directory(struct watch *w)
 	DIR *dir = opendir(w->path);
 
 	while (dir && !err && (entry = readdir(dir)))
-		if (config_reads(entry->d_name) &&
-		    (entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN))
-			err = walk(w, w->path, entry->d_name);
+		err = watch_entry(w, dirfd(dir), entry);
 	if (dir)
 		closedir(dir);
 	return err;
@@ -235,13 +260,11 @@ static const struct spot *find_spot(const struct watch *w, const struct inotify_
 }
 
 /* A new file comes before its bytes: its writer closes it. A link, or another name, is complete. */
-static bool is_being_written(const struct spot *spot, const struct inotify_event *event)
+static bool may_be_incomplete(const struct spot *spot, const struct inotify_event *event)
 {
 	char path[PATH_MAX];
 	struct stat st;
 
-	if (event->mask & IN_MODIFY)
-		return true;
 	if (!(event->mask & IN_CREATE) || event->mask & IN_ISDIR || !event->len ||
 	    snprintf(path, sizeof(path), "%s/%s", spot->dir, event->name) >= (int)sizeof(path))
 		return false;
@@ -256,8 +279,14 @@ static void take_event(struct watch *w, const struct inotify_event *event)
 	if (!spot && !is_lost)
 		return;
 	w->last_ms = clock_ms();
-	if (w->is_pending || (!is_lost && is_being_written(spot, event)))
+	if (w->is_pending || (!is_lost && event->mask & IN_MODIFY))
 		return;
+	/* One that came by link(2) looks the same, and nobody will close it. */
+	if (!is_lost && may_be_incomplete(spot, event)) {
+		if (!w->created_ms)
+			w->created_ms = w->last_ms;
+		return;
+	}
 	w->is_pending = true;
 	w->first_ms = w->last_ms;
 }
@@ -279,39 +308,71 @@ int watch_timeout_ms(const struct watch *w)
 {
 	int64_t due, now = clock_ms();
 
-	if (!w->is_pending)
+	if (!w->is_pending && !w->created_ms)
 		return -1;
-	due = w->last_ms + w->quiet_ms;
-	if (due > w->first_ms + w->max_ms)
-		due = w->first_ms + w->max_ms;
+	due = w->is_pending ? w->first_ms + w->max_ms : w->created_ms + w->max_ms;
+	if (w->is_pending && due > w->last_ms + w->quiet_ms)
+		due = w->last_ms + w->quiet_ms;
+	if (w->created_ms && due > w->created_ms + w->max_ms)
+		due = w->created_ms + w->max_ms;
 	return due > now ? (int)(due - now) : 0;
 }
 
-int watch_dispatch(struct watch *w)
+/* Watch what is there now; where that is not possible, try again later, and say so once. */
+static void renew(struct watch *w)
+{
+	int err = watch_anew(w);
+
+	w->is_pending = err;
+	w->created_ms = 0;
+	if (err)
+		w->first_ms = w->last_ms = clock_ms() + RETRY_MS;
+	if (err && !w->is_failing)
+		w->err = err;
+	w->is_failing = err;
+}
+
+bool watch_dispatch(struct watch *w)
 {
 	uint64_t seen;
-	int err;
 
 	take_events(w);
 	if (watch_timeout_ms(w) != 0)
-		return 0;
-	w->is_pending = false;
-	err = watch_anew(w);
+		return false;
+	renew(w);
 	/* After that: what changes from here on is an event. */
 	seen = fingerprint(w);
-	if (err) {
-		w->is_pending = true;
-		w->first_ms = w->last_ms = clock_ms() + RETRY_MS;
-	}
-	if (err && !w->is_failing) {
-		w->is_failing = true;
-		return err;
-	}
-	w->is_failing = err;
 	if (seen == w->seen)
-		return 0;
+		return false;
 	w->seen = seen;
-	return 1;
+	return true;
+}
+
+void watch_renew(struct watch *w)
+{
+	renew(w);
+	w->seen = fingerprint(w);
+}
+
+int watch_take_error(struct watch *w)
+{
+	int err = w->err;
+
+	w->err = 0;
+	return err;
+}
+
+int watch_mounts_fd(const struct watch *w)
+{
+	return w->mounts;
+}
+
+void watch_note_mounts(struct watch *w)
+{
+	w->last_ms = clock_ms();
+	if (!w->is_pending)
+		w->first_ms = w->last_ms;
+	w->is_pending = true;
 }
 
 /* ---------------------------------------------------------------------------------------------- */
@@ -327,6 +388,7 @@ int watch_open(const char *path, int quiet_ms, int max_ms, struct watch **ret_wa
 		return -ENOMEM;
 	}
 	*w = (struct watch){.fd = -1, .quiet_ms = quiet_ms, .max_ms = max_ms};
+	w->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
 	if (asprintf(&w->path, "%s%s%s", cwd, *cwd ? "/" : "", path) < 0) {
 		w->path = NULL;
 		err = -ENOMEM;
@@ -350,6 +412,8 @@ struct watch *watch_close(struct watch *w)
 		return NULL;
 	if (w->fd >= 0)
 		close(w->fd);
+	if (w->mounts >= 0)
+		close(w->mounts);
 	spots_free(w->spots, w->n);
 	free(w->path);
 	free(w);

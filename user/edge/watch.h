@@ -8,11 +8,13 @@
  *	idle ──event──▶ pending ──nothing for quiet_ms, or max_ms in all──▶ compare ──▶ idle
  *
  * A file that is still being written puts the end of a change off and is none itself: the end of
- * the writing is. On a network file system, what other machines change is not seen.
+ * the writing is; of a new one, max_ms after it came at the latest. On a network file system, what
+ * other machines change is not seen.
  */
 #ifndef THRUWAY_WATCH_H
 #define THRUWAY_WATCH_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct watch;
@@ -28,10 +30,18 @@ struct watch *watch_close(struct watch *watch); /* accepts NULL, returns NULL */
 int watch_fd(const struct watch *watch);
 /* Milliseconds until watch_dispatch() must be called; -1 = none. */
 int watch_timeout_ms(const struct watch *watch);
+/* Has it changed since watch_open() or the last true? */
+bool watch_dispatch(struct watch *watch);
 /*
- * 1: it has changed since watch_open() or the last 1. 0: not, or not yet. -errno, once for each
- * time: inotify's limits do not allow it to be watched as it is now; that is tried again.
+ * -errno, once for each time: inotify's limits do not allow it to be watched as it is now; that is
+ * tried again. 0 = there is nothing to say.
  */
-int watch_dispatch(struct watch *watch);
+int watch_take_error(struct watch *watch);
+/* What is there now counts as known, by whatever way it came: it is being read. */
+void watch_renew(struct watch *watch);
+
+/* To be polled for POLLPRI (-1 = there is none), then watch_note_mounts(): mounts are no event. */
+int watch_mounts_fd(const struct watch *watch);
+void watch_note_mounts(struct watch *watch);
 
 #endif
