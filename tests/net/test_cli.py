@@ -584,8 +584,31 @@ def test_completion_offers_objects_verbs_options_and_live_names(daemon):
     daemon.answers["status"] = {"status": STATUS, "objects": OBJECTS}
     assert set(complete(daemon, "thruway status g")) == {"gateway", "gatewayclass", "gateway/edge", "gatewayclass/ours"}
     assert set(complete(daemon, "thruway status tlsroute/")) == {"tlsroute/app"}
-    assert set(complete(daemon, "thruway status -n d")) == {"default"}
+    assert complete(daemon, "thruway status -n d") == ["default"]
     assert complete(daemon, "thruway status --output y") == ["yaml"]
+
+
+def test_completion_of_explain_offers_server_names_and_no_wildcards(daemon):
+    daemon.answers["route.show"] = {"routes": [
+        {**ROUTE, "name": "default/keep", "hostnames": ["*.example.com", "a.example.com"]},
+        {**ROUTE, "name": "default/kept", "hostnames": ["*", "a.example.com", "b.example.com"]}]}
+    assert complete(daemon, "thruway route explain ") == ["a.example.com", "b.example.com"]
+    assert complete(daemon, "thruway route explain b") == ["b.example.com"]
+    assert complete(daemon, "thruway route show ") == ["default/keep", "default/kept"]
+
+
+def test_completion_of_status_offers_each_name_once_for_a_kind_as_kubectl_takes_it(daemon):
+    daemon.answers["status"] = {"status": STATUS, "objects": [*OBJECTS, {
+        "kind": "TLSRoute", "metadata": {"name": "other", "namespace": "apps"}}]}
+    for kind in ("tlsroute", "TLSRoutes", "tlsroutes.gateway.networking.k8s.io"):
+        assert complete(daemon, f"thruway status {kind} ") == ["app", "other"]
+        assert complete(daemon, f"thruway status -n default {kind} ") == ["app"]
+        assert complete(daemon, f"thruway status {kind}/") == [f"{kind}/app", f"{kind}/other"]
+    assert complete(daemon, "thruway status gtw e") == ["edge"]
+    assert complete(daemon, "thruway status -n apps gc/") == ["gc/ours"]
+    assert complete(daemon, "thruway status tlsroute/app ") == complete(daemon, "thruway status pod ") == []
+    assert complete(daemon, "thruway status tlsroute app ") == []
+    assert complete(daemon, "thruway status -n ") == ["default", "apps"]
 
 
 def test_completion_of_files_is_the_shells_and_without_a_daemon_is_quiet(daemon):

@@ -59,6 +59,7 @@ extern const struct cli_option cli_options[OPT_N];
 enum cli_words {
 	WORDS_NONE,
 	WORDS_ROUTE,
+	WORDS_SERVER_NAME,
 	WORDS_LISTENER,
 	WORDS_BACKEND,
 	WORDS_CONN,
@@ -66,6 +67,7 @@ enum cli_words {
 	WORDS_FILE,
 	WORDS_OUTPUT,
 	WORDS_OBJECT,
+	WORDS_OBJECT_NAME, /* of the kind that stands before it */
 	WORDS_NAMESPACE,
 };
 
@@ -198,6 +200,8 @@ int status_show(struct cli *cli);
 int doctor_run(struct cli *cli);
 int down_run(struct cli *cli);
 
+/* status.c: the kind that @asked (KIND or KIND/NAME) means, as kubectl names it; NULL = none. */
+const char *status_kind(const char *asked);
 /* listener.c: "hello 10s, connect 5s, ..."; 0 is left out. To be freed. */
 char *timeouts_text(const json_t *timeouts);
 

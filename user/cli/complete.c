@@ -17,8 +17,9 @@
 
 /* The words before the one that is completed, as far as they are read. */
 struct context {
-	const char *instance;
+	const char *options[OPT_N]; /* NULL = not given */
 	const char *object, *verb;
+	const char *first; /* of the arguments */
 	const struct cli_command *command;
 	size_t n_args;
 	enum cli_opt pending; /* the option whose value is completed */
@@ -33,65 +34,132 @@ static void offer(const char *prefix, const char *lead, const char *word)
 		printf("%s%s\n", lead, word);
 }
 
-static void offer_names(const char *prefix, const char *instance, const char *op,
+/* A name, if it is not among those that are @offered already. */
+static void offer_once(json_t *offered, const char *prefix, const char *name)
+{
+	/* One with a line feed would be two candidates. */
+	if (strpbrk(name, "\n\r") || json_object_get(offered, name))
+		return;
+	json_object_set_new(offered, name, json_true());
+	offer(prefix, "", name);
+}
+
+static int ask(const struct context *context, const char *op, json_t **ret_answer)
+{
+	const char *instance = context->options[OPT_INSTANCE];
+
+	return cli_ask(instance ? instance : INSTANCE_DEFAULT, json_pack("{s:s}", "op", op),
+		       ASK_TIMEOUT_S, ret_answer);
+}
+
+static void offer_names(const struct context *context, const char *prefix, const char *op,
 			const char *list_key, const char *name_key)
 {
+	json_t *answer, *offered;
 	const json_t *item;
-	json_t *answer;
 	size_t i;
 
-	if (cli_ask(instance, json_pack("{s:s}", "op", op), ASK_TIMEOUT_S, &answer))
+	if (ask(context, op, &answer))
 		return;
-	json_array_foreach (json_object_get(answer, list_key), i, item) {
-		const char *name = cli_str(item, name_key);
-
-		/* A name with a line feed would be two candidates. */
-		if (!strpbrk(name, "\n\r"))
-			offer(prefix, "", name);
-	}
+	offered = text_need(json_object());
+	json_array_foreach (json_object_get(answer, list_key), i, item)
+		offer_once(offered, prefix, cli_str(item, name_key));
+	json_decref(offered);
 	json_decref(answer);
 }
 
-/* Kubernetes objects as KIND/NAME, or the namespaces that they are in. */
-static void offer_kubernetes(const char *prefix, const char *instance, bool is_namespace)
+/* What a client may ask for: the hostnames of the routes, but no wildcards. */
+static void offer_server_names(const struct context *context, const char *prefix)
 {
+	const json_t *route, *hostname;
+	json_t *answer, *offered;
+	size_t i, j;
+
+	if (ask(context, "route.show", &answer))
+		return;
+	offered = text_need(json_object());
+	json_array_foreach (json_object_get(answer, "routes"), i, route) {
+		json_array_foreach (json_object_get(route, "hostnames"), j, hostname) {
+			const char *name = json_string_value(hostname);
+
+			if (name && *name != '*')
+				offer_once(offered, prefix, name);
+		}
+	}
+	json_decref(offered);
+	json_decref(answer);
+}
+
+/*
+ * The candidate that a Kubernetes object makes, to be freed; NULL = none. A kind that was typed
+ * already stays as it was typed ("gtw/").
+ */
+static char *object_word(const struct context *context, const char *prefix, enum cli_words words,
+			 const json_t *object)
+{
+	const json_t *meta = json_object_get(object, "metadata");
+	const char *kind = cli_str(object, "kind"), *name = cli_str(meta, "name");
+	const char *ns = cli_str(meta, "namespace"), *in = context->options[OPT_NAMESPACE];
+	const char *typed = words == WORDS_OBJECT_NAME ? context->first : prefix;
+	const char *slash = strchr(typed, '/'), *asked = status_kind(typed);
+	bool is_kind = asked && !strcmp(asked, kind);
+	char *word;
+
+	if (words == WORDS_NAMESPACE)
+		return *ns ? text_format("%s", ns) : NULL;
+	if (in && *ns && strcmp(in, ns) != 0)
+		return NULL;
+	if (words == WORDS_OBJECT_NAME)
+		return is_kind && !slash ? text_format("%s", name) : NULL;
+	if (slash)
+		return is_kind ? text_format("%.*s/%s", (int)(slash - typed), typed, name) : NULL;
+	word = text_format("%s/%s", kind, name);
+	for (char *c = word; *c; c++)
+		*c = (char)tolower((unsigned char)*c);
+	return word;
+}
+
+/* Kubernetes objects, their names, or the namespaces that they are in. */
+static void offer_kubernetes(const struct context *context, const char *prefix,
+			     enum cli_words words)
+{
+	json_t *answer, *offered;
 	const json_t *object;
-	json_t *answer;
 	size_t i;
 
-	if (cli_ask(instance, json_pack("{s:s}", "op", "status"), ASK_TIMEOUT_S, &answer))
+	if (ask(context, "status", &answer))
 		return;
+	offered = text_need(json_object());
 	json_array_foreach (json_object_get(answer, "objects"), i, object) {
-		const json_t *meta = json_object_get(object, "metadata");
-		char *word = text_format("%s/%s", cli_str(object, "kind"), cli_str(meta, "name"));
+		char *word = object_word(context, prefix, words, object);
 
-		for (char *c = word; *c; c++)
-			*c = (char)tolower((unsigned char)*c);
-		if (!is_namespace)
-			offer(prefix, "", word);
-		else if (*cli_str(meta, "namespace"))
-			offer(prefix, "", cli_str(meta, "namespace"));
+		if (word)
+			offer_once(offered, prefix, word);
 		free(word);
 	}
+	json_decref(offered);
 	json_decref(answer);
 }
 
-static void offer_words(const char *prefix, const char *instance, enum cli_words words)
+static void offer_words(const struct context *context, const char *prefix, enum cli_words words)
 {
 	switch (words) {
 	case WORDS_NONE:
 		break;
 	case WORDS_ROUTE:
-		offer_names(prefix, instance, "route.show", "routes", "name");
+		offer_names(context, prefix, "route.show", "routes", "name");
+		break;
+	case WORDS_SERVER_NAME:
+		offer_server_names(context, prefix);
 		break;
 	case WORDS_LISTENER:
-		offer_names(prefix, instance, "listener.show", "listeners", "name");
+		offer_names(context, prefix, "listener.show", "listeners", "name");
 		break;
 	case WORDS_BACKEND:
-		offer_names(prefix, instance, "backend.show", "backends", "address");
+		offer_names(context, prefix, "backend.show", "backends", "address");
 		break;
 	case WORDS_CONN:
-		offer_names(prefix, instance, "conn.show", "connections", "id");
+		offer_names(context, prefix, "conn.show", "connections", "id");
 		break;
 	case WORDS_BALANCE:
 		offer(prefix, "", "weighted");
@@ -109,10 +177,11 @@ static void offer_words(const char *prefix, const char *instance, enum cli_words
 			offer(prefix, "", "gateway");
 			offer(prefix, "", "tlsroute");
 		}
-		offer_kubernetes(prefix, instance, false);
+		offer_kubernetes(context, prefix, words);
 		break;
+	case WORDS_OBJECT_NAME:
 	case WORDS_NAMESPACE:
-		offer_kubernetes(prefix, instance, true);
+		offer_kubernetes(context, prefix, words);
 		break;
 	case WORDS_FILE:
 		/* The shell's own business. */
@@ -161,7 +230,8 @@ static void context_word(struct context *context, const char *word)
 	} else if (!context->command) {
 		context->verb = word;
 	} else {
-		context->n_args++;
+		if (!context->n_args++)
+			context->first = word;
 		return;
 	}
 	for (const struct cli_command *c = cli_commands; c->object; c++)
@@ -173,9 +243,8 @@ static void context_word(struct context *context, const char *word)
 static void context_read(struct context *context, int n_words, char **words)
 {
 	for (int i = 0; i < n_words; i++) {
-		if (context->pending == OPT_INSTANCE)
-			context->instance = words[i];
 		if (context->pending != OPT_NONE) {
+			context->options[context->pending] = words[i];
 			context->pending = OPT_NONE;
 		} else if (words[i][0] == '-' && words[i][1]) {
 			enum cli_opt opt = option_of(words[i]);
@@ -200,14 +269,14 @@ static enum cli_words value_words(const struct context *context)
 
 int cli_complete(int n_words, char **words)
 {
-	struct context context = {.instance = INSTANCE_DEFAULT};
+	struct context context = {};
 	const char *last = words[n_words - 1];
 	const struct cli_command *command;
 
 	context_read(&context, n_words - 1, words);
 	command = context.command;
 	if (context.pending != OPT_NONE) {
-		offer_words(last, context.instance, value_words(&context));
+		offer_words(&context, last, value_words(&context));
 	} else if (last[0] == '-') {
 		offer_options(last, command ? command->uses : NULL);
 		offer_options(last, cli_common);
@@ -216,8 +285,7 @@ int cli_complete(int n_words, char **words)
 	} else if (!command) {
 		offer_verbs(last, context.object);
 	} else if (context.n_args < command->args_max) {
-		offer_words(last, context.instance,
-			    context.n_args ? command->others : command->first);
+		offer_words(&context, last, context.n_args ? command->others : command->first);
 	}
 	return CLI_DONE;
 }

@@ -161,8 +161,7 @@ static int read_format(struct cli *cli, enum format *ret_format)
 			 cli_did_you_mean(asked, words));
 }
 
-/* The kind that @asked means, by the names that kubectl takes for it; NULL = none. */
-static const char *find_kind(const char *asked)
+const char *status_kind(const char *asked)
 {
 	static const char *const kinds[][4] = {
 		{"GatewayClass", "gatewayclass", "gatewayclasses", "gc"},
@@ -171,11 +170,12 @@ static const char *find_kind(const char *asked)
 	};
 	static const char *const groups[] = {"", ".gateway.networking.k8s.io",
 					     ".v1.gateway.networking.k8s.io"};
-	size_t len = strcspn(asked, ".");
+	size_t len = strcspn(asked, "./"), group_len = strcspn(asked + len, "/");
 	bool has_group = false;
 
 	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
-		has_group |= !strcasecmp(asked + len, groups[i]);
+		has_group |= strlen(groups[i]) == group_len &&
+			     !strncasecmp(asked + len, groups[i], group_len);
 	for (size_t i = 0; has_group && len && i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		for (size_t k = 1; k < 4; k++)
 			if (strlen(kinds[i][k]) == len && !strncasecmp(asked, kinds[i][k], len))
@@ -191,7 +191,7 @@ static int read_object(const struct cli *cli, const char **ret_kind, const char 
 	char *kind = text_format("%.*s", (int)strcspn(asked, "/"), asked);
 	int code = CLI_DONE;
 
-	*ret_kind = find_kind(kind);
+	*ret_kind = status_kind(asked);
 	*ret_name = slash ? slash + 1 : cli->n_args > 1 ? cli->args[1] : NULL;
 	if (!*ret_kind)
 		code = cli_usage(cli, "KIND: '%s' is not gatewayclass, gateway or tlsroute%s", kind,

@@ -127,7 +127,7 @@ const struct cli_command cli_commands[] = {
 	  route_del_uses, route_del },
 	{ "route", "show", "[NAME]", 0, 1, WORDS_ROUTE, WORDS_NONE,
 	  "list the routes, or show one in full", "", no_uses, route_show },
-	{ "route", "explain", "[NAME]", 0, 1, WORDS_ROUTE, WORDS_NONE,
+	{ "route", "explain", "[NAME]", 0, 1, WORDS_SERVER_NAME, WORDS_NONE,
 	  "tell where a connection for a server name would go, and why",
 	  "Asks the program that routes connections, without counting one. Without NAME: a client\n"
 	  "that sends no server name.",
@@ -164,7 +164,7 @@ const struct cli_command cli_commands[] = {
 	  "find the mistakes in a configuration",
 	  "Needs neither a daemon nor root. Exit status 1 if there is an error.",
 	  check_uses, check_run },
-	{ "status", NULL, "[KIND[/NAME]]", 0, 2, WORDS_OBJECT, WORDS_NONE,
+	{ "status", NULL, "[KIND[/NAME]]", 0, 2, WORDS_OBJECT, WORDS_OBJECT_NAME,
 	  "show what the daemon is and holds",
 	  "With KIND (gateway, gatewayclass, tlsroute), the conditions of these Kubernetes objects\n"
 	  "alone. JSON and YAML are a Kubernetes List, also where it holds one object.",
