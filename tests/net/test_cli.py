@@ -212,10 +212,30 @@ def test_a_wrong_call_with_j_tells_it_in_json_too():
     assert done.returncode == 2 and "--output for yaml" in json.loads(done.stdout)["error"]
 
 
+@pytest.mark.parametrize("words", [
+    "-j", "-j foo", "foo -j", "status --foo -j", "status --foo --json", "status -x -j", "status --foo -p",
+    "status --foo -o json", "status --foo --output=json", "status -ojson foo", "status -o json -o yaml", "route show -o json",
+    "apply -j", "route add a --tries 9 x --json", "status -j --instance ../x", "conn kill -j --client"])
+def test_a_wrong_call_that_asks_for_json_anywhere_gets_all_of_the_error(words):
+    done = call(*words.split())
+    assert done.returncode == 2 and "usage: thruway" in done.stderr
+    said = json.loads(done.stdout)
+    assert said.keys() == {"error", "problems"} and said["error"] and said["problems"] == []
+    assert f"thruway: {said['error']}\n" in done.stderr
+    assert (done.stdout.count("\n") > 1) == ("-p" in words.split())
+
+
+@pytest.mark.parametrize("words", ["status --foo -- -j", "status --foo -n -j", "status --foo -o yaml", "status --foo -nj"])
+def test_what_is_no_option_asks_for_no_json(words):
+    done = call(*words.split())
+    assert (done.returncode, done.stdout) == (2, "") and "--foo" in done.stderr
+
+
 def test_arguments_that_are_not_utf8_are_refused():
     for words in ((b"route", b"add", b"\xff\xfe", b"10.0.0.1:1"), (b"conn", b"show", b"--route", b"\xff")):
-        done = subprocess.run([THRUWAY, *words], capture_output=True, check=False)
+        done = subprocess.run([THRUWAY, *words, "-j"], capture_output=True, check=False)
         assert done.returncode == 2 and b"is not UTF-8" in done.stderr
+        assert "is not UTF-8" in json.loads(done.stdout)["error"]
     done = call("-j", "-é")
     assert done.returncode == 2 and "there is no option" in json.loads(done.stdout)["error"]
 

@@ -36,19 +36,16 @@ int cli_usage(const struct cli *cli, const char *fmt, ...)
 	char *text = NULL, *escaped;
 	va_list ap;
 
+	if (cli->is_ahead)
+		return CLI_WRONG;
 	va_start(ap, fmt);
 	if (vasprintf(&text, fmt, ap) < 0)
 		text = NULL;
 	va_end(ap);
 	text_need(text);
 	escaped = text_escape(text);
-	if (cli->is_json) {
-		json_t *string = json_string(text);
-		json_t *error = json_pack("{s:o}", "error", string ? string : json_string(escaped));
-
-		cli_json(cli, text_need(error));
-		json_decref(error);
-	}
+	if (cli->is_json)
+		cli_error_json(cli, NULL, text);
 	fprintf(stderr, "thruway: %s\n", escaped);
 	cli_usage_line(cli, stderr);
 	free(escaped);
@@ -116,7 +113,7 @@ static int option_set(struct cli *cli, enum cli_opt opt, const char *value)
 	if (cli->options[opt] && cli_options[opt].has_value)
 		return cli_usage(cli, "--%s is given twice", cli_options[opt].name);
 	cli->options[opt] = value ? value : "";
-	if (opt == OPT_JSON || opt == OPT_PRETTY)
+	if (opt == OPT_JSON || opt == OPT_PRETTY || (opt == OPT_OUTPUT && !strcmp(value, "json")))
 		cli->is_json = true;
 	if (opt == OPT_PRETTY)
 		cli->is_pretty = true;
@@ -270,15 +267,13 @@ static int utf8_check(const struct cli *cli, int argc, char **argv)
 	return CLI_DONE;
 }
 
-int cli_parse(struct cli *cli, int argc, char **argv)
+/* Up to the first mistake, or to the end when it is looked ahead. */
+static int words_read(struct cli *cli, int argc, char **argv)
 {
 	bool is_options = true;
-	int status;
+	int status = CLI_DONE;
 
-	*cli = (struct cli){.args = argv};
-	status = utf8_check(cli, argc, argv);
-	/* Words move to the front of argv, where those that were read stood. */
-	for (int i = 1; i < argc && status == CLI_DONE; i++) {
+	for (int i = 1; i < argc && (status == CLI_DONE || cli->is_ahead); i++) {
 		char *arg = argv[i];
 
 		if (is_options && !strcmp(arg, "--"))
@@ -287,9 +282,24 @@ int cli_parse(struct cli *cli, int argc, char **argv)
 			status = option_long(cli, arg + 2, argv, argc, &i);
 		else if (is_options && arg[0] == '-' && arg[1])
 			status = option_short(cli, arg + 1, argv, argc, &i);
-		else
+		else if (!cli->is_ahead)
+			/* Words move to the front of argv, where those that were read stood. */
 			cli->args[cli->n_args++] = arg;
 	}
+	return status;
+}
+
+int cli_parse(struct cli *cli, int argc, char **argv)
+{
+	struct cli ahead = {.is_ahead = true};
+	int status;
+
+	/* A mistake is told in JSON also where -j stands behind it. */
+	(void)words_read(&ahead, argc, argv);
+	*cli = (struct cli){.args = argv, .is_json = ahead.is_json, .is_pretty = ahead.is_pretty};
+	status = utf8_check(cli, argc, argv);
+	if (status == CLI_DONE)
+		status = words_read(cli, argc, argv);
 	if (status != CLI_DONE)
 		return status;
 	cli->instance = cli->options[OPT_INSTANCE] ? cli->options[OPT_INSTANCE] : INSTANCE_DEFAULT;

@@ -103,6 +103,7 @@ struct cli {
 	const char *instance;
 	bool is_json;
 	bool is_pretty;
+	bool is_ahead;		    /* only looked through for options so far: nothing is said */
 	const char *options[OPT_N]; /* NULL = not given, "" for one without a value */
 	char **args;		    /* what stands behind object and verb */
 	size_t n_args;
@@ -142,6 +143,8 @@ int cli_ask(const char *instance, json_t *request, int timeout_s, json_t **ret_a
 /* Print the error (and problems, an array or NULL); returns CLI_FAILED. */
 int cli_error(const struct cli *cli, const json_t *problems, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+/* {"error": @text, "problems": [...]} on stdout, for a call with -j. */
+void cli_error_json(const struct cli *cli, const json_t *problems, const char *text);
 void cli_problems(const json_t *problems, FILE *out);
 /* Print @value on stdout as -j or -p asks. CLI_DONE, or CLI_FAILED if stdout does not take it. */
 int cli_json(const struct cli *cli, const json_t *value);

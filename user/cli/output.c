@@ -173,6 +173,19 @@ int cli_json(const struct cli *cli, const json_t *value)
 	return CLI_DONE;
 }
 
+void cli_error_json(const struct cli *cli, const json_t *problems, const char *text)
+{
+	/* A text that is not UTF-8 (a file's name, say) goes escaped. */
+	char *escaped = text_escape(text);
+	json_t *string = json_string(text);
+	json_t *error = json_pack("{s:o, s:o}", "error", string ? string : json_string(escaped),
+				  "problems", problems ? json_deep_copy(problems) : json_array());
+
+	cli_json(cli, text_need(error));
+	json_decref(error);
+	free(escaped);
+}
+
 int cli_error(const struct cli *cli, const json_t *problems, const char *fmt, ...)
 {
 	char *text, *escaped;
@@ -181,26 +194,19 @@ int cli_error(const struct cli *cli, const json_t *problems, const char *fmt, ..
 	va_start(ap, fmt);
 	text = text_vformat(fmt, ap);
 	va_end(ap);
-	escaped = text_escape(text);
 	if (cli->is_json) {
-		/* A text that is not UTF-8 (a file's name, say) goes escaped. */
-		json_t *string = json_string(text);
-		json_t *error =
-			json_pack("{s:o, s:o}", "error", string ? string : json_string(escaped),
-				  "problems", problems ? json_deep_copy(problems) : json_array());
-
-		cli_json(cli, text_need(error));
-		json_decref(error);
+		cli_error_json(cli, problems, text);
 	} else {
 		const json_t *first = json_array_get(problems, 0);
 
+		escaped = text_escape(text);
 		fflush(stdout);
 		/* Where the error is its one problem over again, once is enough. */
 		if (json_array_size(problems) != 1 || strcmp(cli_str(first, "text"), text))
 			cli_problems(problems, stderr);
 		fprintf(stderr, "thruway: %s\n", escaped);
+		free(escaped);
 	}
-	free(escaped);
 	free(text);
 	return CLI_FAILED;
 }

@@ -153,7 +153,6 @@ static int read_format(struct cli *cli, enum format *ret_format)
 			continue;
 		if (cli->is_json && format != FORMAT_JSON)
 			return cli_usage(cli, "-j asks for JSON, --output for %s", asked);
-		cli->is_json = format == FORMAT_JSON;
 		*ret_format = format;
 		return CLI_DONE;
 	}
