@@ -72,7 +72,7 @@ static const struct cli_use apply_uses[] = {
 	{ OPT_FILE,    "FILE|DIR|-", "what to read: a file, a directory's *.yaml, *.yml and *.json, "
 				     "or stdin", WORDS_FILE },
 	{ OPT_DRY_RUN, NULL,         "print what would change, change nothing", WORDS_NONE },
-	{ OPT_PARTIAL, NULL,         "leave bad routes out and apply the others", WORDS_NONE },
+	{ OPT_PARTIAL, NULL,         "leave bad routes and objects out and apply the others", WORDS_NONE },
 	{ OPT_NONE,    NULL,         NULL, WORDS_NONE },
 };
 
@@ -101,7 +101,7 @@ static const struct cli_use conn_kill_uses[] = {
 
 static const struct cli_use status_uses[] = {
 	{ OPT_OUTPUT,    "FORMAT", "table (default), json (as -j) or yaml", WORDS_OUTPUT },
-	{ OPT_NAMESPACE, "NAME",   "objects of this namespace (default: of all)", WORDS_NAMESPACE },
+	{ OPT_NAMESPACE, "NAME",   "objects of this namespace, and classes (default: of all)", WORDS_NAMESPACE },
 	{ OPT_NONE,      NULL,     NULL, WORDS_NONE },
 };
 
@@ -167,7 +167,8 @@ const struct cli_command cli_commands[] = {
 	{ "status", NULL, "[KIND[/NAME]]", 0, 2, WORDS_OBJECT, WORDS_OBJECT_NAME,
 	  "show what the daemon is and holds",
 	  "With KIND (gateway, gatewayclass, tlsroute), the conditions of these Kubernetes objects\n"
-	  "alone. JSON and YAML are a Kubernetes List, also where it holds one object.",
+	  "alone; KIND NAME is the same as KIND/NAME. JSON and YAML are a Kubernetes List, also\n"
+	  "where it holds one object.",
 	  status_uses, status_show },
 	{ "doctor", NULL, "", 0, 0, WORDS_NONE, WORDS_NONE,
 	  "examine this machine: what works, what does not, what helps",
