@@ -55,7 +55,9 @@
  * SOCKET    {"joined", "fallbacks", "dropped", "backlog_bytes", "pool_hits", "pool_misses",
  *           "pool_dead", "ejected": {why: N}}: struct tw_socket (include/thruway/socket.h)
  * DAEMON    {"version", "pid", "instance", "uptime_s", "config", "workers", "connections", "pipes",
- *           "bytes", "paths": [S], "max_connections"}
+ *           "bytes", "paths": [S], "max_connections", "reload": {"in_force_unix_ms": since then
+ *           what runs is as it was read, "errors": N (in what was left out), "failed_unix_ms":
+ *           when the last reading failed (0 = it did not), "why": S|null}}
  * OBJECT    a GatewayClass, Gateway or TLSRoute as Kubernetes shows it: {"apiVersion", "kind",
  *           "metadata": {"name", "namespace"?, "generation"}, "status"}
  * EXPLAIN   {"bind": "*:443", "listener": S, "name": S|null, "matched": S|null ("*.example.com"),
