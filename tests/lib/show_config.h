@@ -21,7 +21,7 @@ static void show_backends(FILE *out, const struct config_route *route)
 static char *show_config(const struct config *config)
 {
 	_cleanup_free_ char *statuses = NULL;
-	json_t *items = config->gateway ? gateway_status(config->gateway, NULL, NULL) : NULL;
+	json_t *items = config->gateway ? gateway_status(config->gateway, NULL, NULL, NULL) : NULL;
 	char *text = NULL;
 	size_t len;
 	FILE *out = open_memstream(&text, &len);

@@ -63,6 +63,8 @@ def test_objects_become_routes_and_have_statuses(hosts, run, echo):
     assert (status["apiVersion"], status["kind"]) == ("v1", "List")
     kinds = {item["kind"]: item for item in status["items"]}
     assert kinds["Gateway"]["status"]["listeners"][0]["attachedRoutes"] == 1
+    assert {"type": "IPAddress", "value": ROUTER4} in kinds["Gateway"]["status"]["addresses"]
+    assert not any(a["value"].startswith(("127.", "fe80:", "::")) for a in kinds["Gateway"]["status"]["addresses"])
     only = daemon.json("status", "tlsroute/r")["items"]
     conditions = {c["type"]: (c["status"], c["reason"]) for c in only[0]["status"]["parents"][0]["conditions"]}
     assert conditions == {"Accepted": ("True", "Accepted"), "ResolvedRefs": ("True", "ResolvedRefs")}

@@ -145,7 +145,7 @@ static char *result_of(const char *text, size_t len)
 	for (i = 0; i < table->n_names; i++)
 		print_name(out, table, &table->names[i]);
 	if (o.config->gateway) {
-		items = gateway_status(o.config->gateway, NULL, NULL);
+		items = gateway_status(o.config->gateway, NULL, NULL, NULL);
 		json_array_foreach (items, i, item)
 			print_item(out, item);
 		json_decref(items);
@@ -291,7 +291,7 @@ static void every_reference_has_room_where_one_has_too_many_endpoints(void **sta
 	assert_true(weight_of(o.table, 2, &n) * 99 / 200 <= large);
 	assert_true(weight_of(o.table, 2, &n) * 101 / 200 >= large);
 	assert_int_equal(n, 300);
-	items = gateway_status(o.config->gateway, "TLSRoute", "r");
+	items = gateway_status(o.config->gateway, "TLSRoute", "r", NULL);
 	shown = json_dumps(items, 0);
 	assert_non_null(strstr(shown, "a route has room for 1024"));
 	free(shown);
@@ -352,7 +352,7 @@ static void a_small_weight_stays_small_with_many_endpoints(void **state)
 static void assert_since(const struct gateway *gateway, const char *kind, const char *part,
 			 const char *type, const char *expected)
 {
-	json_t *items = gateway_status(gateway, kind, NULL), *condition;
+	json_t *items = gateway_status(gateway, kind, NULL, NULL), *condition;
 	const json_t *status = json_object_get(json_array_get(items, 0), "status");
 	const char *since = NULL;
 	size_t i;
@@ -417,8 +417,19 @@ static void a_store_that_is_resolved_again_keeps_its_times(void **state)
 
 /* --- addresses of a Gateway ------------------------------------------------------------------- */
 
+static const uint8_t host_addrs[][16] = {
+	{[10] = 0xff, 0xff, 127, 0, 0, 1},
+	{[10] = 0xff, 0xff, 198, 51, 100, 7},
+	{[10] = 0xff, 0xff, 169, 254, 0, 7},
+	{[15] = 1},
+	{0xfe, 0x80, [15] = 7},
+	{0x20, 0x01, 0x0d, 0xb8, [15] = 7},
+	{0x20, 0x01, 0x0d, 0xb8, [15] = 7},
+};
+
 static void assert_addresses(const char *asked_for, const char *expected)
 {
+	const struct gateway_host host = {host_addrs, sizeof(host_addrs) / sizeof(*host_addrs)};
 	_cleanup_free_ char *text = NULL, *shown = NULL;
 	struct outcome o;
 	json_t *items;
@@ -431,7 +442,7 @@ static void assert_addresses(const char *asked_for, const char *expected)
 			 "  - {name: tls, port: 443, protocol: TLS, tls: {mode: Passthrough}}\n",
 			 asked_for) > 0);
 	outcome_init(&o, text, strlen(text), NULL);
-	items = gateway_status(o.config->gateway, "Gateway", "gw");
+	items = gateway_status(o.config->gateway, "Gateway", "gw", &host);
 	shown = json_dumps(
 		json_object_get(json_object_get(json_array_get(items, 0), "status"), "addresses"),
 		JSON_COMPACT);
@@ -446,9 +457,14 @@ static void a_gateway_has_the_addresses_that_can_be_dialled(void **state)
 	assert_addresses("[{value: 192.0.2.1}, {value: \"2001:db8::1\"}]",
 			 "[{\"type\":\"IPAddress\",\"value\":\"192.0.2.1\"},"
 			 "{\"type\":\"IPAddress\",\"value\":\"2001:db8::1\"}]");
-	assert_addresses("[]", "[]");
-	assert_addresses("[{type: IPAddress}]", "[]");
-	assert_addresses("[{value: 0.0.0.0}]", "[]");
+	/* On all addresses: those of the host that others can dial, each once. */
+	assert_addresses("[]", "[{\"type\":\"IPAddress\",\"value\":\"198.51.100.7\"},"
+			       "{\"type\":\"IPAddress\",\"value\":\"2001:db8::7\"}]");
+	assert_addresses("[{type: IPAddress}]",
+			 "[{\"type\":\"IPAddress\",\"value\":\"198.51.100.7\"},"
+			 "{\"type\":\"IPAddress\",\"value\":\"2001:db8::7\"}]");
+	assert_addresses("[{value: 0.0.0.0}]",
+			 "[{\"type\":\"IPAddress\",\"value\":\"198.51.100.7\"}]");
 	assert_addresses("[{value: \"2001:db8::1\"}, {value: \"2001:db8:0::1\"}]",
 			 "[{\"type\":\"IPAddress\",\"value\":\"2001:db8::1\"}]");
 	/* Not accepted, not usable: nothing is bound. */

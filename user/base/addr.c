@@ -24,6 +24,15 @@ bool addr_is_any(const uint8_t ip[16])
 	return !memcmp(ip, zero, 16);
 }
 
+bool addr_is_global(const uint8_t ip[16])
+{
+	static const uint8_t loopback[16] = {[15] = 1};
+
+	if (addr_is_ipv4(ip))
+		return ip[12] != 127 && !(ip[12] == 169 && ip[13] == 254);
+	return memcmp(ip, loopback, 16) != 0 && !(ip[0] == 0xfe && (ip[1] & 0xc0) == 0x80);
+}
+
 int addr_parse_ip(const char *text, uint8_t ret_ip[16])
 {
 	uint8_t ip[16];

@@ -26,6 +26,8 @@ int addr_parse_ip(const char *text, uint8_t ret_ip[16]);
 int addr_parse(const char *text, struct addr *ret_addr);
 bool addr_is_ipv4(const uint8_t ip[16]);
 bool addr_is_any(const uint8_t ip[16]);
+/* Neither loopback nor link-local: it means the same to other hosts. */
+bool addr_is_global(const uint8_t ip[16]);
 /* "10.0.0.1:443", "[2001:db8::1]:443"; returns @dst (at least ADDR_TEXT_SIZE bytes). */
 char *addr_format(char *dst, const uint8_t ip[16], __be16 port);
 /* "10.0.0.1", "2001:db8::1". */

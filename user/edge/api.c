@@ -17,6 +17,7 @@
 #include "edge/explain.h"
 #include "edge/load.h"
 #include "edge/show.h"
+#include "kernel/devices.h"
 #include "model/gateway.h"
 
 /* --- show -------------------------------------------------------------------------------- */
@@ -190,13 +191,18 @@ static json_t *objects(const struct api *api, const json_t *request)
 {
 	const struct config *config = router_config(api->router);
 	const char *wanted = api_text(request, "namespace"), *ns;
+	_cleanup_free_ uint8_t(*addrs)[16] = NULL;
+	struct gateway_host host = {};
 	json_t *array;
 	size_t i;
 
 	if (!config->gateway)
 		return json_array();
+	/* Without them, a Gateway on all addresses tells none. */
+	(void)devices_addresses(&addrs, &host.n);
+	host.addrs = (const uint8_t(*)[16])addrs;
 	array = gateway_status(config->gateway, api_text(request, "kind"),
-			       api_text(request, "name"));
+			       api_text(request, "name"), &host);
 	for (i = json_array_size(array); wanted && i-- > 0;) {
 		ns = json_string_value(json_object_get(
 			json_object_get(json_array_get(array, i), "metadata"), "namespace"));

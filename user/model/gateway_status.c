@@ -5,8 +5,12 @@
 #include <strings.h>
 #include <time.h>
 
+#include "base/addr.h"
 #include "base/cleanup.h"
 #include "model/gateway_resolving.h"
+
+/* What the API has room for. */
+#define ADDRESSES_MAX 16
 
 /* RFC 3339, as Kubernetes has it. */
 static json_t *time_of(int64_t since_s)
@@ -53,34 +57,67 @@ static json_t *listener(const struct gw_listener *l, int64_t generation)
 			 conditions(&l->conditions, generation));
 }
 
-/*
- * Clients can dial it. Of a Gateway on all addresses there is none to be told: which ones the host
- * has nobody knows here.
- */
-static bool is_bound(const struct gw_object *o, size_t number)
-{
-	uint8_t ip[16];
+/* --- addresses ------------------------------------------------------------------------------- */
 
-	gw_address_of(o, number, ip);
+/* Some listener of the Gateway accepts connections there. */
+static bool is_bound(const struct gw_object *o, const uint8_t ip[16])
+{
 	for (size_t i = 0; i < o->n_listeners; i++)
 		for (size_t k = 0; k < o->listeners[i].n_places; k++)
 			if (!memcmp(o->listeners[i].places[k].ip, ip, 16))
-				return !addr_is_any(ip) && !gw_is_address_spare(o, number);
+				return true;
 	return false;
 }
 
-static json_t *gateway_of(const struct gw_object *o)
+static void add_address(json_t *addresses, const char *value)
 {
-	json_t *listeners = json_array(), *addresses = json_array();
+	const json_t *one;
+	size_t i;
+
+	json_array_foreach (addresses, i, one)
+		if (!strcmp(json_string_value(json_object_get(one, "value")), value))
+			return;
+	if (i < ADDRESSES_MAX)
+		json_array_append_new(addresses,
+				      json_pack("{s:s, s:s}", "type", "IPAddress", "value", value));
+}
+
+/* Of this host within @any, all or all of IPv4: those that another host can dial. */
+static void add_host(json_t *addresses, const struct gateway_host *host, const uint8_t any[16])
+{
+	char text[ADDR_TEXT_SIZE];
+
+	for (size_t i = 0; host && i < host->n; i++)
+		if (gw_is_within(host->addrs[i], any) && addr_is_global(host->addrs[i]))
+			add_address(addresses, addr_format_ip(text, host->addrs[i]));
+}
+
+static json_t *addresses_of(const struct gw_object *o, const struct gateway_host *host)
+{
+	json_t *addresses = json_array();
+	uint8_t ip[16];
+
+	for (size_t i = 0; i < gw_n_addresses_of(o); i++) {
+		gw_address_of(o, i, ip);
+		if (!is_bound(o, ip))
+			continue;
+		if (addr_is_any(ip))
+			add_host(addresses, host, ip);
+		else if (!gw_is_address_spare(o, i))
+			add_address(addresses, o->addresses[i].value);
+	}
+	return addresses;
+}
+
+/* --- objects --------------------------------------------------------------------------------- */
+
+static json_t *gateway_of(const struct gw_object *o, const struct gateway_host *host)
+{
+	json_t *listeners = json_array();
 
 	for (size_t i = 0; i < o->n_listeners; i++)
 		json_array_append_new(listeners, listener(&o->listeners[i], o->generation));
-	for (size_t i = 0; i < o->n_addresses; i++)
-		if (is_bound(o, i))
-			json_array_append_new(addresses,
-					      json_pack("{s:s, s:s}", "type", o->addresses[i].type,
-							"value", o->addresses[i].value));
-	return json_pack("{s:o, s:o, s:o}", "addresses", addresses, "conditions",
+	return json_pack("{s:o, s:o, s:o}", "addresses", addresses_of(o, host), "conditions",
 			 conditions(&o->conditions, o->generation), "listeners", listeners);
 }
 
@@ -99,7 +136,7 @@ static json_t *parent(const struct gw_parent *p, int64_t generation)
 			 "conditions", conditions(&p->conditions, generation));
 }
 
-static json_t *status_of(const struct gw_object *o)
+static json_t *status_of(const struct gw_object *o, const struct gateway_host *host)
 {
 	json_t *parents;
 
@@ -110,7 +147,7 @@ static json_t *status_of(const struct gw_object *o)
 				 conditions(&o->conditions, o->generation), "supportedFeatures",
 				 "name", "Gateway", "name", "ReferenceGrant", "name", "TLSRoute");
 	case GW_GATEWAY:
-		return gateway_of(o);
+		return gateway_of(o, host);
 	case GW_ROUTE:
 		parents = json_array();
 		for (size_t i = 0; i < o->n_parents; i++)
@@ -123,7 +160,7 @@ static json_t *status_of(const struct gw_object *o)
 	}
 }
 
-static json_t *item(const struct gw_object *o)
+static json_t *item(const struct gw_object *o, const struct gateway_host *host)
 {
 	json_t *meta =
 		json_pack("{s:s, s:I}", "name", o->name, "generation", (json_int_t)o->generation);
@@ -131,7 +168,7 @@ static json_t *item(const struct gw_object *o)
 	if (*o->ns)
 		json_object_set_new(meta, "namespace", json_string(o->ns));
 	return json_pack("{s:s, s:s, s:o, s:o}", "apiVersion", o->api_version, "kind",
-			 gw_kind_word(o->kind), "metadata", meta, "status", status_of(o));
+			 gw_kind_word(o->kind), "metadata", meta, "status", status_of(o, host));
 }
 
 /* A route that names no Gateway of ours is nobody else's to show; a Gateway may be. */
@@ -140,7 +177,8 @@ static bool is_shown(const struct gw_object *o)
 	return o->kind == GW_ROUTE || o->is_ours;
 }
 
-json_t *gateway_status(const struct gateway *gw, const char *kind, const char *name)
+json_t *gateway_status(const struct gateway *gw, const char *kind, const char *name,
+		       const struct gateway_host *host)
 {
 	_cleanup_free_ const struct gw_object **sorted = NULL;
 	json_t *array = json_array();
@@ -151,6 +189,6 @@ json_t *gateway_status(const struct gateway *gw, const char *kind, const char *n
 		if (is_shown(sorted[i]) &&
 		    (!kind || !strcasecmp(kind, gw_kind_word(sorted[i]->kind))) &&
 		    (!name || !strcmp(name, sorted[i]->name)))
-			json_array_append_new(array, item(sorted[i]));
+			json_array_append_new(array, item(sorted[i], host));
 	return array;
 }
