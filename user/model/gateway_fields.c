@@ -14,6 +14,9 @@
 /* A wrong value in a message; a name that is too long is cut. */
 #define SHOWN_SIZE 300
 
+/* Up to here a double holds every integer. */
+#define INTEGER_MAX 9007199254740992.0
+
 void gw_complain(struct gw_reading *r, const struct yaml_node *node, const char *path,
 		 const char *fmt, ...)
 {
@@ -141,18 +144,24 @@ static bool parse_bool(const struct yaml_node *node, bool *ret)
 static bool is_octal(const char *text)
 {
 	text += *text == '-' || *text == '+';
-	return text[0] == '0' && text[1];
+	return text[0] == '0' && text[1] && text[1] != '.';
 }
 
 bool gw_parse_number(const struct yaml_node *node, int64_t *ret)
 {
+	double real;
 	char *end;
 
 	if (node->type != YAML_SCALAR || !node->is_plain || !node->n || is_octal(node->text))
 		return false;
 	errno = 0;
 	*ret = strtoll(node->text, &end, 10);
-	return !errno && end == node->text + node->n;
+	if (!errno && end == node->text + node->n)
+		return true;
+	/* JSON's writers may make 443.0 or 4.43e2 of 443. */
+	real = strtod(node->text, &end);
+	*ret = real > -INTEGER_MAX && real < INTEGER_MAX ? (int64_t)real : 0;
+	return end == node->text + node->n && (double)*ret == real;
 }
 
 /* As YAML 1.1 writes them: 1_000, 0o17, 0b1, 0x1f, 1e3, .5, .inf */
