@@ -56,10 +56,11 @@ def objects(*texts):
 def test_objects_become_routes_and_have_statuses(hosts, run, echo):
     one = echo(2, "one")
     daemon = run(objects(GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"),
-                         service("s", one.address, one.port)))
+                         service("s", one.address, one.port), "{apiVersion: v1, kind: Secret}"))
     assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
     assert backend_of(hosts.client, ROUTER4, hello("other.example.com")) in ("rst", "fin")
     status = daemon.json("status")
+    assert status["skipped"] == 1 and "1 object of other kinds" in daemon.cli("status").stdout
     assert (status["apiVersion"], status["kind"]) == ("v1", "List")
     kinds = {item["kind"]: item for item in status["items"]}
     assert kinds["Gateway"]["status"]["listeners"][0]["attachedRoutes"] == 1

@@ -25,7 +25,7 @@ static void reload_print(const json_t *reload)
 	free(why);
 }
 
-static void daemon_print(const json_t *status)
+static void daemon_print(const json_t *status, long long n_skipped)
 {
 	char uptime[TEXT_SIZE], bytes[TEXT_SIZE];
 	char *paths = cli_join(json_object_get(status, "paths"), SIZE_MAX);
@@ -41,6 +41,9 @@ static void daemon_print(const json_t *status)
 	       cli_int(status, "max_connections"));
 	printf("  %-14s%s for connections, %lld pipes\n", "memory",
 	       text_bytes(bytes, cli_int(status, "bytes")), cli_int(status, "pipes"));
+	if (n_skipped)
+		printf("  %-14s%lld object%s of other kinds\n", "skipped", n_skipped,
+		       n_skipped == 1 ? "" : "s");
 	reload_print(json_object_get(status, "reload"));
 	free(paths);
 	free(config);
@@ -131,8 +134,10 @@ static int list_print(struct cli *cli, const json_t *answer, enum format format)
 	int code;
 
 	json_array_extend(json_object_get(list, "items"), json_object_get(answer, "objects"));
-	if (!cli->n_args)
+	if (!cli->n_args) {
 		json_object_update(list, json_object_get(answer, "status"));
+		json_object_set(list, "skipped", json_object_get(answer, "skipped"));
+	}
 	code = format == FORMAT_YAML ? cli_yaml(cli, list) : cli_json(cli, list);
 	json_decref(list);
 	return code;
@@ -231,7 +236,7 @@ int status_show(struct cli *cli)
 		code = list_print(cli, answer, format);
 	} else {
 		if (!cli->n_args)
-			daemon_print(json_object_get(answer, "status"));
+			daemon_print(json_object_get(answer, "status"), cli_int(answer, "skipped"));
 		if (!cli->n_args && json_array_size(objects))
 			putchar('\n');
 		if (json_array_size(objects))
