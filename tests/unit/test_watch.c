@@ -402,6 +402,23 @@ static void a_file_may_be_written_by_another_name_of_it(void **state)
 	watch_close(watch);
 }
 
+/* A link in the directory leads to it: a mounted secret, say, which is written where it is from. */
+static void what_a_link_leads_to_may_be_written_by_another_name_of_it(void **state)
+{
+	struct watch *watch;
+
+	(void)state;
+	make_dir("conf");
+	make_dir("run");
+	write_file("elsewhere", "one");
+	assert_int_equal(link(in_root("elsewhere"), in_root("run/secret")), 0);
+	make_link("../run/secret", "conf/a.yaml");
+	watch = watch_of("conf");
+	write_file("elsewhere", "two");
+	assert_changed(watch);
+	watch_close(watch);
+}
+
 /* By a signal, say: the way is walked anew, as after an event. */
 static void what_is_read_for_another_reason_counts_as_known(void **state)
 {
@@ -467,6 +484,7 @@ int main(void)
 		TEST(a_file_whose_writer_does_not_end_is_one_after_the_longest_time),
 		TEST(a_file_that_is_linked_in_is_a_change),
 		TEST(a_file_may_be_written_by_another_name_of_it),
+		TEST(what_a_link_leads_to_may_be_written_by_another_name_of_it),
 		TEST(what_is_read_for_another_reason_counts_as_known),
 		TEST(what_is_as_it_was_is_no_change),
 	};

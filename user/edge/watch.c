@@ -139,22 +139,22 @@ static bool has_other_names(int dir_fd, const char *name)
 {
 	struct statx st;
 
-	return !statx(dir_fd, name, AT_SYMLINK_NOFOLLOW, STATX_TYPE | STATX_NLINK, &st) &&
-	       S_ISREG(st.stx_mode) &&
+	return !statx(dir_fd, name, 0, STATX_TYPE | STATX_NLINK, &st) && S_ISREG(st.stx_mode) &&
 	       (st.stx_nlink > 1 || st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
 }
 
 static int watch_entry(struct watch *w, int dir_fd, const struct dirent *entry)
 {
 	char path[PATH_MAX];
+	int err = 0;
 
 	if (!config_reads(entry->d_name))
 		return 0;
 	if (entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN)
-		return walk(w, w->path, entry->d_name);
-	if (!has_other_names(dir_fd, entry->d_name) ||
+		err = walk(w, w->path, entry->d_name);
+	if (err || !has_other_names(dir_fd, entry->d_name) ||
 	    snprintf(path, sizeof(path), "%s/%s", w->path, entry->d_name) >= (int)sizeof(path))
-		return 0;
+		return err;
 	return add_spot(w, path, NULL, MASK_BYTES);
 }
 
