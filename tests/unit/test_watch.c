@@ -212,6 +212,34 @@ static void links_in_a_circle_end(void **state)
 	watch_close(watch);
 }
 
+/* It is read where the process is, whatever that directory is called by now. */
+static void a_relative_path_stays_in_the_working_directory(void **state)
+{
+	int was = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct watch *watch = NULL;
+
+	(void)state;
+	make_dir("here");
+	make_dir("here/conf");
+	make_dir("here/conf/..v1");
+	make_link("..v1", "here/conf/..data");
+	make_link("..data/a.yaml", "here/conf/a.yaml");
+	assert_int_equal(chdir(in_root("here")), 0);
+	assert_int_equal(watch_open("conf", QUIET_MS, MAX_MS, &watch), 0);
+	write_file("here/conf/..v1/a.yaml", "one");
+	assert_changed(watch);
+	move("here", "there");
+	make_dir("here");
+	make_dir("here/conf");
+	write_file("here/conf/a.yaml", "is read by nobody");
+	assert_quiet(watch);
+	write_file("there/conf/..v1/a.yaml", "two, more");
+	assert_changed(watch);
+	watch_close(watch);
+	assert_int_equal(fchdir(was), 0);
+	close(was);
+}
+
 /* --- a directory ----------------------------------------------------------------------------- */
 
 static void files_of_a_directory_come_change_and_go(void **state)
@@ -475,6 +503,7 @@ int main(void)
 		TEST(files_beside_it_are_no_change),
 		TEST(a_link_is_followed_and_may_be_swapped_at_each_step),
 		TEST(links_in_a_circle_end),
+		TEST(a_relative_path_stays_in_the_working_directory),
 		TEST(files_of_a_directory_come_change_and_go),
 		TEST(a_kubernetes_volume_changes_by_its_data_link),
 		TEST(a_directory_may_be_replaced_and_be_away),

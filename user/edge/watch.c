@@ -18,7 +18,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/index.h"
 #include "model/config.h"
@@ -40,7 +39,7 @@ struct spot {
 };
 
 struct watch {
-	char *path; /* absolute */
+	char *path; /* a relative one begins at the working directory, as when it is read */
 	int quiet_ms, max_ms;
 	int fd;
 	struct spot *spots;
@@ -182,7 +181,7 @@ static int watch_anew(struct watch *w)
 	w->spots = NULL;
 	w->n = 0;
 	w->fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-	err = w->fd < 0 ? -errno : walk(w, "", w->path);
+	err = w->fd < 0 ? -errno : walk(w, *w->path == '/' ? "" : ".", w->path);
 	if (!err && !stat(w->path, &st))
 		/* A file also by itself: a mount on it has another directory behind it. */
 		err = S_ISDIR(st.st_mode) ? walk_directory(w)
@@ -379,21 +378,17 @@ void watch_note_mounts(struct watch *w)
 
 int watch_open(const char *path, int quiet_ms, int max_ms, struct watch **ret_watch)
 {
-	_cleanup_free_ char *cwd = *path == '/' ? strdup("") : getcwd(NULL, 0);
 	struct watch *w = calloc(1, sizeof(*w));
 	int err = 0;
 
-	if (!w || !cwd) {
-		free(w);
+	if (!w)
 		return -ENOMEM;
-	}
 	*w = (struct watch){.fd = -1, .quiet_ms = quiet_ms, .max_ms = max_ms};
 	w->mounts = open("/proc/self/mountinfo", O_RDONLY | O_CLOEXEC);
-	if (asprintf(&w->path, "%s%s%s", cwd, *cwd ? "/" : "", path) < 0) {
-		w->path = NULL;
+	w->path = strdup(path);
+	if (!w->path)
 		err = -ENOMEM;
-	}
-	if (!err && strlen(w->path) >= PATH_MAX)
+	else if (strlen(w->path) >= PATH_MAX)
 		err = -ENAMETOOLONG;
 	if (!err)
 		err = watch_anew(w);
