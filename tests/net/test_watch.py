@@ -148,6 +148,33 @@ def test_a_port_that_somebody_else_had_is_tried_again(hosts, daemon):
     assert daemon.lines("8443.*the running configuration stays") == 1
 
 
+def test_a_file_that_cannot_be_read_is_tried_again_and_each_reason_is_told_once(hosts, daemon):
+    """Reading this one is an I/O error until it is set, and setting it is no change of the file."""
+    secret = "net/ipv6/conf/lo/stable_secret"
+    os.unlink(daemon.file)
+    os.mkdir(daemon.file)
+    write(f"{daemon.file}/a.yaml", config("a.example.com"))
+    daemon.start()
+    os.symlink(f"/proc/sys/{secret}", f"{daemon.file}/b.yaml")
+    eventually(lambda: daemon.lines("the running configuration stays") == 1)
+    assert daemon.json("status")["reload"]["why"] == f"{daemon.file}/b.yaml: cannot be read: Input/output error"
+    hosts.router.run("sysctl", "-w", f"{secret.replace('/', '.')}=2001:db8::1")
+    eventually(lambda: daemon.lines("the running configuration stays") == 2, seconds=20)
+    assert daemon.lines("Input/output error") == 1
+    reload = daemon.json("status")["reload"]
+    assert reload["why"].startswith(f"{daemon.file}/b.yaml:1:1: ") and "2001" in daemon.cli("status").stdout
+
+
+def test_status_says_what_is_wrong_with_the_configuration(daemon):
+    daemon.start()
+    daemon.write(configuration([{**route(name, "10.0.0.1:1"), "balance": "none"} for name in ("a", "b")]))
+    eventually(lambda: daemon.lines("the running configuration stays") == 1)
+    reload = daemon.json("status")["reload"]
+    assert re.match(rf"{daemon.file}:\d+:\d+: .*balance.* \(the first of 2 errors\)$", reload["why"]), reload
+    assert "balance" in daemon.cli("status").stdout
+    assert daemon.lines("the first of") == 0
+
+
 def test_one_configuration_is_read(hosts):
     done = hosts.router.run(THRUWAYD, "-c", "a", "-c", "b", check=False)
     assert done.returncode == 2 and "-c stands twice" in done.stderr

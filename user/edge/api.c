@@ -19,6 +19,7 @@
 #include "edge/show.h"
 #include "kernel/devices.h"
 #include "model/gateway.h"
+#include "model/problems.h"
 
 /* --- show -------------------------------------------------------------------------------- */
 
@@ -173,7 +174,8 @@ static json_t *reload(const struct api *api)
 
 	return json_pack("{s:I, s:I, s:I, s:o}", "in_force_unix_ms", (json_int_t)r->in_force_ms,
 			 "errors", (json_int_t)r->n_errors, "failed_unix_ms",
-			 (json_int_t)r->failed_ms, "why", show_text(r->why));
+			 (json_int_t)r->failed_ms, "why",
+			 r->why ? problems_text(r->why) : json_null());
 }
 
 static json_t *paths(const struct api *api)
@@ -225,11 +227,11 @@ static json_t *status(struct api *api, const json_t *request)
 
 	workers_usage(router_workers(api->router), &usage);
 	return json_pack(
-		"{s:o, s:I, s:{s:s, s:i, s:s, s:I, s:s, s:i, s:I, s:I, s:I, s:o, s:I, s:o}}",
+		"{s:o, s:I, s:{s:s, s:i, s:s, s:I, s:o, s:i, s:I, s:I, s:I, s:o, s:I, s:o}}",
 		"objects", objects(api, request), "skipped", n_skipped(api), "status", "version",
 		THRUWAY_VERSION, "pid", (int)getpid(), "instance", api->instance, "uptime_s",
 		(json_int_t)((clock_ms() - api->start_monotonic_ms) / 1000), "config",
-		api->config_path, "workers", (int)usage.threads, "connections",
+		problems_text(api->config_path), "workers", (int)usage.threads, "connections",
 		(json_int_t)usage.connections, "pipes", (json_int_t)usage.pipes, "bytes",
 		(json_int_t)usage.bytes, "paths", paths(api), "max_connections",
 		(json_int_t)usage.max_connections, "reload", reload(api));

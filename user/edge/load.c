@@ -11,6 +11,8 @@
 #include "edge/loops.h"
 #include "model/gateway.h"
 
+#define WHERE_SIZE 512
+
 /* @err is what reading said. */
 static int check_loops(struct config *config, int err, struct config_problems *problems)
 {
@@ -69,19 +71,43 @@ static int read_request(const json_t *files, struct config_text **ret_texts, siz
 	return 0;
 }
 
+/* What stands before a problem's text. */
+static const char *format_where(const struct config_pos *pos, char where[WHERE_SIZE])
+{
+	*where = '\0';
+	if (pos->file && pos->line)
+		snprintf(where, WHERE_SIZE, "%s:%u:%u: ", pos->file, pos->line, pos->column);
+	else if (pos->file)
+		snprintf(where, WHERE_SIZE, "%s: ", pos->file);
+	return where;
+}
+
 void load_log_problems(const struct config_problems *problems)
 {
+	char where[WHERE_SIZE];
+
 	for (size_t i = 0; i < problems->n; i++) {
 		const struct config_problem *p = &problems->items[i];
-		char where[512] = "";
 
-		if (p->pos.file && p->pos.line)
-			snprintf(where, sizeof(where), "%s:%u:%u: ", p->pos.file, p->pos.line,
-				 p->pos.column);
-		else if (p->pos.file)
-			snprintf(where, sizeof(where), "%s: ", p->pos.file);
-		log_write(p->is_warning ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "%s%s", where, p->text);
+		log_write(p->is_warning ? LOG_LEVEL_WARN : LOG_LEVEL_ERROR, "%s%s",
+			  format_where(&p->pos, where), p->text);
 	}
+}
+
+char *load_first_error(const struct config_problems *problems)
+{
+	char where[WHERE_SIZE], more[64] = "", *text = NULL;
+	size_t i = 0;
+
+	while (i < problems->n && problems->items[i].is_warning)
+		i++;
+	if (problems->n_errors > 1)
+		snprintf(more, sizeof(more), " (the first of %zu errors)", problems->n_errors);
+	if (i < problems->n &&
+	    asprintf(&text, "%s%s%s", format_where(&problems->items[i].pos, where),
+		     problems->items[i].text, more) < 0)
+		text = NULL;
+	return text;
 }
 
 /* --- a few objects ---------------------------------------------------------------------------- */
@@ -187,14 +213,16 @@ int load_again(struct router *router, const char *path, struct config_problems *
 	struct config_text *texts = NULL;
 	size_t n = 0;
 	int err = config_read(path, &texts, &n, problems);
+	bool lacks_a_file = err == -EINVAL;
 
 	*ret_why = NULL;
-	/* Some file cannot be read: what else is wrong is to be said as well. */
-	if (err == -EINVAL || (!err && !change(router, texts, n, NULL, problems)))
-		err = load_texts(router, texts, n, err ? LOAD_ALL_OR_NOTHING : LOAD_GOOD_OBJECTS,
-				 false, NULL, problems, ret_why);
+	/* What else is wrong is to be said as well. */
+	if (lacks_a_file || (!err && !change(router, texts, n, NULL, problems)))
+		err = load_texts(router, texts, n,
+				 lacks_a_file ? LOAD_ALL_OR_NOTHING : LOAD_GOOD_OBJECTS, false,
+				 NULL, problems, ret_why);
 	config_texts_free(texts, n);
-	return err;
+	return lacks_a_file ? -EIO : err;
 }
 
 int load_request(struct router *router, const json_t *files, enum load_mode mode, bool dry_run,

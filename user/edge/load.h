@@ -32,7 +32,7 @@ int load_commit(struct router *router, struct config *config, enum load_mode mod
 		struct tables_changes *changes, struct config_problems *problems, char **ret_why);
 /*
  * Read @path again and put it in force, LOAD_GOOD_OBJECTS; only what is different, if that is a
- * few Kubernetes objects. As load_commit().
+ * few Kubernetes objects. As load_commit(); -EIO when a file of a directory cannot be read.
  */
 int load_again(struct router *router, const char *path, struct config_problems *problems,
 	       char **ret_why);
@@ -41,6 +41,8 @@ int load_request(struct router *router, const json_t *files, enum load_mode mode
 		 struct tables_changes *changes, struct config_problems *problems, char **ret_why);
 /* One line each. */
 void load_log_problems(const struct config_problems *problems);
+/* The first of them that is no warning, as a line to be freed; NULL = there is none. */
+char *load_first_error(const struct config_problems *problems);
 /* May a configuration with these problems be what the daemon starts with? */
 bool load_can_start(const struct config *config, const struct config_problems *problems);
 

@@ -94,6 +94,7 @@ static int read_and_tell(struct reload *r, bool is_retry)
 {
 	const char *before = r->api->reload.why;
 	struct config_problems problems;
+	const char *told; /* the problems stand before it */
 	bool is_known;
 	char *why;
 	int err;
@@ -101,8 +102,9 @@ static int read_and_tell(struct reload *r, bool is_retry)
 	notify_send("RELOADING=1");
 	config_problems_init(&problems);
 	err = read_again(r->api->router, r->source, &problems, &why);
+	told = why ? why : problems.n_errors ? "the configuration has errors" : strerror(-err);
 	if (err && !why)
-		why = strdup("the configuration has errors");
+		why = problems.n_errors ? load_first_error(&problems) : strdup(told);
 	is_known = err && is_retry && before && why && !strcmp(before, why);
 	if (!is_known)
 		load_log_problems(&problems);
@@ -111,7 +113,7 @@ static int read_and_tell(struct reload *r, bool is_retry)
 	else if (!err)
 		log_info("reloaded %s", r->source->path);
 	else if (!is_known)
-		log_err("reload: %s; the running configuration stays as it was", why ? why : "");
+		log_err("reload: %s; the running configuration stays as it was", told);
 	if (err)
 		api_note_failure(r->api, why);
 	else

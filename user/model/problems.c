@@ -9,8 +9,7 @@
 /* Longest text of one problem, escaped. */
 #define TEXT_SIZE 2048
 
-/* JSON is UTF-8; what is not (a file's name, a quoted value) goes escaped. */
-static json_t *string_json(const char *text)
+json_t *problems_text(const char *text)
 {
 	char quoted[TEXT_SIZE];
 	json_t *string = json_string(text);
@@ -27,10 +26,10 @@ json_t *problems_json(const struct config_problems *problems)
 		json_t *problem;
 
 		problem = json_pack("{s:o, s:i, s:i, s:s, s:o}", "file",
-				    p->pos.file ? string_json(p->pos.file) : json_null(), "line",
+				    p->pos.file ? problems_text(p->pos.file) : json_null(), "line",
 				    (int)p->pos.line, "column", (int)p->pos.column, "severity",
 				    p->is_warning ? "warning" : "error", "text",
-				    string_json(p->text));
+				    problems_text(p->text));
 		if (json_array_append_new(array, problem) < 0) {
 			json_decref(array);
 			return NULL;

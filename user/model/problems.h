@@ -10,4 +10,7 @@
 /* A new array, or NULL when memory ran out. */
 json_t *problems_json(const struct config_problems *problems);
 
+/* JSON is UTF-8; what is not (a file's name, a quoted value) goes escaped. */
+json_t *problems_text(const char *text);
+
 #endif
