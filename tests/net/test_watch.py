@@ -175,6 +175,29 @@ def test_status_says_what_is_wrong_with_the_configuration(daemon):
     assert daemon.lines("the first of") == 0
 
 
+def test_the_access_log_is_opened_anew_also_while_the_file_is_away(daemon):
+    log = f"{daemon.folder}/access.log"
+    daemon.write({**config("a.example.com"), "access_log": log}).start()
+    os.rename(daemon.file, f"{daemon.file}.away")
+    eventually(lambda: daemon.lines("the running configuration stays") == 1)
+    os.unlink(log)
+    daemon.hangup(wait_for="the running configuration stays")
+    assert os.path.exists(log)
+
+
+def test_standard_input_is_not_read_again_where_it_could_wait(hosts, tmp_path):
+    pipe = f"{tmp_path}/pipe"
+    os.mkfifo(pipe)
+    with Thruwayd(hosts, tmp_path, "") as daemon:
+        daemon.file = "-"
+        daemon.start(wait=False, argv=("sh", "-c", f'exec "$@" <{pipe}', "sh"))
+        write(pipe, config("a.example.com"))
+        daemon.process.wait_for("ready")
+        with open(pipe, "wb"):
+            daemon.hangup(wait_for="standard input is read only once; the running configuration stays")
+            assert list(daemon.routes()) == ["a.example.com"]
+
+
 def test_one_configuration_is_read(hosts):
     done = hosts.router.run(THRUWAYD, "-c", "a", "-c", "b", check=False)
     assert done.returncode == 2 and "-c stands twice" in done.stderr

@@ -48,7 +48,7 @@ int source_read(const struct source *source, struct config **ret_config,
 
 /*
  * With --watch, a file that is away for a moment must not take the default's emptiness with it; and
- * the open of what is neither a file nor a directory, a pipe say, could wait for ever.
+ * a pipe could wait for its writer for ever, by whatever way it is read once more.
  */
 static char *why_unreadable(const struct source *source)
 {
@@ -56,9 +56,9 @@ static char *why_unreadable(const struct source *source)
 	char *why = NULL;
 	int len = 0;
 
-	if (!strcmp(source->path, "-"))
-		return NULL;
-	if (stat(source->path, &st)) {
+	if (!strcmp(source->path, "-")) {
+		len = asprintf(&why, "standard input is read only once");
+	} else if (stat(source->path, &st)) {
 		if (source->is_watched)
 			len = asprintf(&why, "%s: %s", source->path, strerror(errno));
 	} else if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode)) {
@@ -76,11 +76,11 @@ static int read_again(struct router *router, const struct source *source,
 	struct config *config = NULL;
 	int err;
 
+	/* Whatever becomes of the configuration: the old file may have been moved away. */
+	router_reopen_log(router);
 	*ret_why = why_unreadable(source);
 	if (*ret_why)
 		return -ENOENT;
-	/* Whatever becomes of the configuration: the old file may have been moved away. */
-	router_reopen_log(router);
 	if (!has_nothing_yet(source))
 		return load_again(router, source->path, problems, ret_why);
 	err = source_read(source, &config, problems);
