@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 from hosts import eventually
@@ -146,6 +147,21 @@ def test_a_port_that_somebody_else_had_is_tried_again(hosts, daemon):
     assert (reload["why"], reload["failed_unix_ms"]) == (None, 0)
     assert "failed" not in daemon.cli("status").stdout
     assert daemon.lines("8443.*the running configuration stays") == 1
+
+
+def test_what_is_applied_is_not_lost_to_a_change_that_is_tried_again(hosts, daemon):
+    daemon.start()
+    with hosts.router.listen("0.0.0.0", 8443):
+        daemon.write({"listeners": [{"name": "tls", "port": 8443}], "routes": [route("b.example.com", "10.0.0.1:1")]})
+        eventually(lambda: daemon.lines("8443.*the running configuration stays") == 1)
+        write(f"{daemon.folder}/applied.yaml", config("c.example.com"))
+        daemon.cli("apply", "-f", f"{daemon.folder}/applied.yaml")
+    # Nothing tells that nothing happens: until after the retry, 5 s after the failure.
+    failed = time.monotonic()
+    eventually(lambda: daemon.lines("reloaded") or time.monotonic() > failed + 6)
+    assert daemon.routed() == ["c.example.com"]
+    daemon.hangup(wait_for="reloaded")
+    assert daemon.routed() == ["b.example.com"]
 
 
 def test_a_file_that_cannot_be_read_is_tried_again_and_each_reason_is_told_once(hosts, daemon):

@@ -172,13 +172,19 @@ struct pollfd reload_poll_mounts(const struct reload *r)
 	return (struct pollfd){.fd = r->watch ? watch_mounts_fd(r->watch) : -1, .events = POLLPRI};
 }
 
+/* Not where "apply" has put something else in force since: that would be lost unasked. */
+static bool is_to_be_retried(const struct reload *r)
+{
+	return r->retry_ms && r->api->reload.failed_ms;
+}
+
 int reload_timeout_ms(const struct reload *r)
 {
 	int64_t rest = r->retry_at_ms - clock_ms();
 	int changed = r->watch ? watch_timeout_ms(r->watch) : -1;
 	int retry = rest > 0 ? (int)rest : 0;
 
-	if (!r->retry_ms || (changed >= 0 && changed < retry))
+	if (!is_to_be_retried(r) || (changed >= 0 && changed < retry))
 		return changed;
 	return retry;
 }
@@ -199,7 +205,7 @@ void reload_dispatch(struct reload *r, short mounts_revents)
 			 r->source->path, strerror(-err));
 	if (has_changed)
 		try(r, false);
-	else if (r->retry_ms && clock_ms() >= r->retry_at_ms)
+	else if (is_to_be_retried(r) && clock_ms() >= r->retry_at_ms)
 		try(r, true);
 }
 
