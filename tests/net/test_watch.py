@@ -181,14 +181,27 @@ def test_a_file_that_cannot_be_read_is_tried_again_and_each_reason_is_told_once(
     assert reload["why"].startswith(f"{daemon.file}/b.yaml:1:1: ") and "2001" in daemon.cli("status").stdout
 
 
-def test_status_says_what_is_wrong_with_the_configuration(daemon):
+def test_status_and_doctor_say_what_is_wrong_with_the_configuration(daemon):
     daemon.start()
+    assert "reload" not in daemon.cli("status").stdout
+    assert re.search("^ok +reload +the configuration is in force$", daemon.cli("doctor", check=False).stdout, re.M)
     daemon.write(configuration([{**route(name, "10.0.0.1:1"), "balance": "none"} for name in ("a", "b")]))
     eventually(lambda: daemon.lines("the running configuration stays") == 1)
     reload = daemon.json("status")["reload"]
     assert re.match(rf"{daemon.file}:\d+:\d+: .*balance.* \(the first of 2 errors\)$", reload["why"]), reload
-    assert "balance" in daemon.cli("status").stdout
+    lines = [line for line in daemon.cli("status").stdout.splitlines() if "reload" in line]
+    assert len(lines) == 1, lines
+    assert re.search(r"failed \d\S* ago: .*balance.*; the configuration of \d\S* ago is in force$", lines[0]), lines
+    assert re.search("^warn +reload +failed: .*balance", daemon.cli("doctor", check=False).stdout, re.M)
     assert daemon.lines("the first of") == 0
+
+
+def test_status_and_doctor_say_that_something_was_left_out(daemon):
+    daemon.write(configuration([route("a.example.com", "10.0.0.1:1"), {**route("b.example.com"), "balance": "none"}]))
+    daemon.start()
+    assert re.search(r"left out +what has errors \(\d\)", daemon.cli("status").stdout)
+    doctor = daemon.cli("doctor", check=False).stdout
+    assert re.search(r"^warn +reload +what has errors \(\d\) is left out$", doctor, re.M), doctor
 
 
 def test_the_access_log_is_opened_anew_also_while_the_file_is_away(daemon):

@@ -434,6 +434,19 @@ static void check_daemon(struct doctor *doctor, const json_t *answer, int err)
 		       "it does not answer as it should: %s", strerror(-err));
 }
 
+static void check_reload(struct doctor *doctor, const json_t *reload)
+{
+	if (cli_int(reload, "failed_unix_ms"))
+		report(doctor, VERDICT_WARN, "reload",
+		       "remove the cause; without --watch, send the daemon SIGHUP then",
+		       "failed: %s", cli_str(reload, "why"));
+	else if (cli_int(reload, "errors"))
+		report(doctor, VERDICT_WARN, "reload", "see the daemon's log",
+		       "what has errors (%lld) is left out", cli_int(reload, "errors"));
+	else if (reload)
+		report(doctor, VERDICT_OK, "reload", NULL, "the configuration is in force");
+}
+
 static const char *best_path(const struct doctor *doctor)
 {
 	return doctor->has_socket_path ? "socket" : "relay";
@@ -494,6 +507,7 @@ int doctor_run(struct cli *cli)
 	check_limits(&doctor);
 	check_self_test(&doctor);
 	check_daemon(&doctor, answer, err);
+	check_reload(&doctor, json_object_get(json_object_get(answer, "status"), "reload"));
 	check_path(&doctor);
 	if (cli->is_json) {
 		result = text_need(json_pack("{s:b, s:O, s:s}", "ok", !doctor.has_failed, "checks",

@@ -5,19 +5,20 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
+
+#include "base/clock.h"
 
 /* Only where something is wrong. */
 static void reload_print(const json_t *reload)
 {
 	long long failed = cli_int(reload, "failed_unix_ms"), errors = cli_int(reload, "errors");
-	char ago[TEXT_SIZE], *why = text_escape(cli_str(reload, "why"));
+	long long now = clock_unix_ms(), since = cli_int(reload, "in_force_unix_ms");
+	char ago[TEXT_SIZE], age[TEXT_SIZE], *why = text_escape(cli_str(reload, "why"));
 
 	if (failed)
-		printf("  %-14s%sfailed %s ago: %s; what was in force before still is%s\n",
-		       "reload", cli_colour(stdout, COLOUR_RED),
-		       text_duration(ago, (long long)time(NULL) * 1000 - failed), why,
-		       cli_colour(stdout, COLOUR_NONE));
+		printf("  %-14s%sfailed %s ago: %s; the configuration of %s ago is in force%s\n",
+		       "reload", cli_colour(stdout, COLOUR_RED), text_duration(ago, now - failed),
+		       why, text_duration(age, now - since), cli_colour(stdout, COLOUR_NONE));
 	if (errors)
 		printf("  %-14s%swhat has errors (%lld); the daemon's log says which%s\n",
 		       "left out", cli_colour(stdout, COLOUR_YELLOW), errors,
