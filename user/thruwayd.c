@@ -47,8 +47,8 @@ static const char usage[] =
 	"  -V, --version          print the version\n"
 	"  -h, --help             print this help\n"
 	"\n"
-	"SIGHUP reads the configuration again: all of it, or nothing if it has an error. SIGTERM "
-	"stops\n"
+	"SIGHUP reads the configuration again: all of it, or nothing if it has an error (but see\n"
+	"thruwayd(8) on Kubernetes objects). SIGTERM stops\n"
 	"the daemon; routes and counters stay pinned (\"thruway down\" removes them).\n";
 
 /* 0, or the exit code + 1. */

@@ -9,6 +9,7 @@
 #include "model/problems.h"
 #include "model/config.h"
 #include "model/gateway.h"
+#include "model/table.h"
 
 static int file_check(const struct cli *cli)
 {
@@ -150,6 +151,7 @@ int check_run(struct cli *cli)
 {
 	struct config_problems problems;
 	struct config *config = NULL;
+	struct table *table = NULL;
 	json_t *list, *answer;
 	size_t n_skipped;
 	int status, err;
@@ -159,7 +161,11 @@ int check_run(struct cli *cli)
 		return status;
 	config_problems_init(&problems);
 	err = config_load(cli->options[OPT_FILE], &config, &problems);
-	if (err) {
+	/* What a configuration has too much of, the table knows. */
+	if (!err && table_build(config, NULL, 0, &problems, &table))
+		err = -ENOMEM;
+	table_free(table);
+	if (err || problems.n_errors) {
 		config_free(config);
 		return problems_error(cli, &problems);
 	}

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * What the user asked for, as data: the structs that a configuration file is read into
- * (config.c from YAML; later from Kubernetes objects). Knows no maps, sockets or processes.
+ * (config.c from YAML, gateway*.c from Kubernetes objects). Knows no maps, sockets or processes.
  */
 #ifndef THRUWAY_CONFIG_H
 #define THRUWAY_CONFIG_H
@@ -44,6 +44,7 @@ struct config_backend {
 	uint32_t weight;	   /* 0 .. TW_WEIGHT_MAX */
 	uint32_t pool;		   /* warm sockets; 0 .. TW_POOL_MAX */
 	bool is_invalid; /* takes its share and refuses it; backend is empty (Gateway API) */
+	uint32_t ref;	 /* the number of the backendRef that it is of (Gateway API) */
 	struct config_pos pos;
 };
 

@@ -73,6 +73,18 @@ struct gw_object *gw_find(const struct gateway *gw, enum gw_kind kind, const cha
 	return i == INDEX_NONE ? NULL : gw->objects[i];
 }
 
+bool gw_is_bad(const struct gateway *gw, enum gw_kind kind, const char *ns, const char *name)
+{
+	for (size_t i = 0; i < gw->n_bad; i++) {
+		const struct gw_object *o = gw->bad[i];
+
+		if (o->kind == kind && (!ns || gw_same_text(o->ns, ns)) &&
+		    (!name || gw_same_text(o->name, name)))
+			return true;
+	}
+	return false;
+}
+
 const char *gw_service_of(const struct gw_object *slice)
 {
 	for (size_t i = 0; i < slice->n_labels; i++)
@@ -125,15 +137,18 @@ struct gw_object *gw_next_grant(const struct gateway *gw, const char *ns, uint32
 	return NULL;
 }
 
-static int compare(const void *left, const void *right)
+int gw_compare(const struct gw_object *a, const struct gw_object *b)
 {
-	const struct gw_object *a = *(struct gw_object *const *)left;
-	const struct gw_object *b = *(struct gw_object *const *)right;
 	int by = (a->kind > b->kind) - (a->kind < b->kind);
 
 	if (!by)
 		by = strcmp(a->ns, b->ns);
 	return by ? by : strcmp(a->name, b->name);
+}
+
+static int compare_items(const void *left, const void *right)
+{
+	return gw_compare(*(struct gw_object *const *)left, *(struct gw_object *const *)right);
 }
 
 const struct gw_object **gw_sorted(const struct gateway *gw, size_t *ret_n)
@@ -145,7 +160,7 @@ const struct gw_object **gw_sorted(const struct gateway *gw, size_t *ret_n)
 		if (gw->objects[i]->kind <= GW_ROUTE)
 			sorted[n++] = gw->objects[i];
 	if (n)
-		qsort(sorted, n, sizeof(*sorted), compare);
+		qsort(sorted, n, sizeof(*sorted), compare_items);
 	*ret_n = n;
 	return sorted;
 }
@@ -289,6 +304,7 @@ int gateway_keep(struct gateway *gw, struct gateway_batch *batch, struct config_
 	int err = keep_bad(gw, batch);
 
 	gw->n_skipped += batch->n_skipped;
+	gw->n_unknown += batch->n_unknown;
 	for (size_t i = 0; i < batch->n; i++)
 		if (!err)
 			err = keep(gw, batch->objects[i], problems);
@@ -302,6 +318,8 @@ char *gateway_lost(const struct gateway *before, const struct gateway *next)
 	char *text = NULL;
 	int len = 0;
 
+	if (before && next->n_unknown)
+		return strdup("some object");
 	for (size_t i = 0; before && i < next->n_bad && !text && len >= 0; i++) {
 		const struct gw_object *o = next->bad[i];
 

@@ -37,6 +37,7 @@ struct gateway_batch {
 	/* Those with an error: what could be read of them. */
 	struct gw_object **bad;
 	size_t n_bad;
+	size_t n_unknown; /* errors of which nobody can tell what object they are about */
 };
 
 /*
@@ -50,8 +51,8 @@ int gateway_read(const struct yaml_node *node, const char *file, struct config_p
 void gateway_batch_fini(struct gateway_batch *batch);
 /*
  * The store takes the objects, whose list stays the caller's, and the bad ones with their list; one
- * takes the place of another of its kind, namespace and name (a warning). 0, or -ENOMEM: those that
- * were not taken are freed.
+ * takes the place of another of its kind, namespace and name (a warning). 0, or -ENOMEM, and the
+ * store is good for nothing but to be freed.
  */
 int gateway_keep(struct gateway *gateway, struct gateway_batch *batch,
 		 struct config_problems *problems);
@@ -96,6 +97,7 @@ struct gateway_change {
 	struct gw_object **concerned; /* routes among in, and those that others led to */
 	size_t n_concerned;
 	size_t n_skipped; /* the store's number from now on */
+	bool is_broken;	  /* by want of memory, half-way: what is whose nobody knows */
 };
 
 /*

@@ -118,7 +118,7 @@ static size_t room_for_each(const struct share *shares, size_t n)
 	return most;
 }
 
-static void add_share(const struct share *share, uint64_t factor, size_t n,
+static void add_share(const struct share *share, uint32_t ref, uint64_t factor, size_t n,
 		      struct config_route *made)
 {
 	uint64_t weight = share->weight * factor / n;
@@ -131,6 +131,7 @@ static void add_share(const struct share *share, uint64_t factor, size_t n,
 	for (size_t i = 0; i < n; i++) {
 		struct config_backend *b = &made->backends[made->n_backends++];
 
+		b->ref = ref;
 		b->weight = (uint32_t)weight;
 		b->is_invalid = !share->endpoints.n;
 		if (share->endpoints.n)
@@ -161,7 +162,8 @@ static int add_shares(const struct share *shares, size_t n, struct config_route 
 	if (!made->backends)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++)
-		add_share(&shares[i], factor, n_kept(&shares[i], most_endpoints), made);
+		add_share(&shares[i], (uint32_t)i, factor, n_kept(&shares[i], most_endpoints),
+			  made);
 	return 0;
 }
 
@@ -227,7 +229,7 @@ int gw_resolve_backends(const struct gateway *gw, struct gw_object *route,
 		err = add_shares(shares, n, made);
 	settle_references(route, shares);
 	for (size_t i = 0; i < n; i++)
-		free(shares[i].endpoints.items);
+		gw_endpoints_fini(&shares[i].endpoints);
 	free(shares);
 	return err;
 }

@@ -20,11 +20,12 @@ static struct gw_type type_of(const struct yaml_node *node)
 }
 
 static int complain(const struct yaml_node *node, const char *file, const char *what,
-		    struct config_problems *problems)
+		    struct config_problems *problems, struct gateway_batch *batch)
 {
 	const struct config_pos pos = {.file = file, .line = node->line, .column = node->column};
 
 	config_problem_add(problems, &pos, false, "%s", what);
+	batch->n_unknown++;
 	return -EINVAL;
 }
 
@@ -51,9 +52,9 @@ static int read_object(const struct yaml_node *node, const struct gw_type *type,
 	int err;
 
 	if (!type->api_version || !*type->api_version)
-		return complain(node, file, "Object 'apiVersion' is missing", problems);
+		return complain(node, file, "Object 'apiVersion' is missing", problems, batch);
 	if (!type->kind || !*type->kind)
-		return complain(node, file, "Object 'Kind' is missing", problems);
+		return complain(node, file, "Object 'Kind' is missing", problems, batch);
 	err = gw_read(node, type, file, problems, &o);
 	if (err == -ENOENT) {
 		gw_warn_of_type(node, type, file, problems);
@@ -124,11 +125,11 @@ static int read_list(const struct yaml_node *list, const struct gw_type *item_ty
 	for (size_t i = 0; i < list->n; i++)
 		if (yaml_is(list->items[2 * i], "items") && list->items[2 * i + 1] != items)
 			return complain(list->items[2 * i], file, "List: items: stands twice",
-					problems);
+					problems, batch);
 	if (!items || yaml_is_null(items))
 		return 0;
 	if (items->type != YAML_SEQUENCE)
-		return complain(items, file, "List: items: is not a list", problems);
+		return complain(items, file, "List: items: is not a list", problems, batch);
 	return read_items(items, item_type, file, problems, batch);
 }
 

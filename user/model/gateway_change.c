@@ -15,18 +15,9 @@
 #define CHANGES_MIN	64
 #define CHANGES_PORTION 16
 
-static int compare(const struct gw_object *a, const struct gw_object *b)
-{
-	int by = (a->kind > b->kind) - (a->kind < b->kind);
-
-	if (!by)
-		by = strcmp(a->ns, b->ns);
-	return by ? by : strcmp(a->name, b->name);
-}
-
 static int compare_items(const void *left, const void *right)
 {
-	return compare(*(struct gw_object *const *)left, *(struct gw_object *const *)right);
+	return gw_compare(*(struct gw_object *const *)left, *(struct gw_object *const *)right);
 }
 
 static void sort(struct gateway_batch *batch)
@@ -69,7 +60,7 @@ static bool stands_twice(const struct gateway_change *change)
 	for (size_t i = 0; i < in->n; i++) {
 		const struct gw_object *o = in->objects[i];
 
-		if (i && !compare(in->objects[i - 1], o))
+		if (i && !gw_compare(in->objects[i - 1], o))
 			return true;
 		if (gw_find(change->gateway, o->kind, o->ns, o->name) && !find(&change->out, o))
 			return true;
@@ -187,6 +178,7 @@ int gateway_change_make(struct gateway_change *change)
 		err = change_store(change);
 	if (!err)
 		err = change_routes(change);
+	change->is_broken |= err;
 	turn_round(change);
 	return err;
 }
@@ -247,7 +239,11 @@ void gateway_move(const struct gateway *gw, struct config *c, const struct gatew
 
 void gateway_change_fini(struct gateway_change *change)
 {
-	gateway_batch_fini(&change->in);
+	/* Broken, the store may hold them: better lost than freed twice. */
+	if (change->is_broken)
+		free(change->in.objects);
+	else
+		gateway_batch_fini(&change->in);
 	free(change->out.objects);
 	free(change->concerned);
 	*change = (struct gateway_change){};

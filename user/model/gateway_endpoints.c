@@ -11,17 +11,29 @@
 #include "base/index.h"
 #include "model/gateway_resolving.h"
 
+static bool has_endpoint(const struct gw_endpoints *list, const struct tw_backend *backend,
+			 uint32_t hash)
+{
+	uint32_t at = INDEX_START, i;
+
+	while ((i = index_next(&list->by_address, hash, &at)) != INDEX_NONE)
+		if (list->items[i].port == backend->port &&
+		    !memcmp(list->items[i].addr, backend->addr, sizeof(backend->addr)))
+			return true;
+	return false;
+}
+
 static int add_endpoint(struct gw_endpoints *list, const char *address, uint32_t port)
 {
 	struct tw_backend backend = {.port = htons((uint16_t)port)}, *grown;
+	uint32_t hash;
 
 	if (addr_parse_ip(address, backend.addr))
 		return 0; /* checked when it was read */
 	backend.family = addr_is_ipv4(backend.addr) ? TW_FAMILY_IPV4 : TW_FAMILY_IPV6;
-	addr_format(backend.text, backend.addr, backend.port);
-	for (size_t i = 0; i < list->n; i++)
-		if (!strcmp(list->items[i].text, backend.text))
-			return 0;
+	hash = index_hash(backend.port, backend.addr, sizeof(backend.addr));
+	if (has_endpoint(list, &backend, hash))
+		return 0;
 	list->is_cut = list->n == TW_ROUTE_BACKENDS_MAX;
 	if (list->is_cut)
 		return 0;
@@ -29,8 +41,9 @@ static int add_endpoint(struct gw_endpoints *list, const char *address, uint32_t
 	if (!grown)
 		return -ENOMEM;
 	list->items = grown;
-	grown[list->n++] = backend;
-	return 0;
+	addr_format(backend.text, backend.addr, backend.port);
+	grown[list->n] = backend;
+	return index_add(&list->by_address, hash, (uint32_t)list->n++);
 }
 
 /* The port of this name in a slice is the target port already; without a number: all ports. */
@@ -83,11 +96,11 @@ static int collect(const struct slices *slices, const struct gw_port *port, bool
 {
 	int err = 0;
 
-	for (size_t i = 0; i < slices->n && !err; i++) {
+	for (size_t i = 0; i < slices->n && !err && !list->is_cut; i++) {
 		const struct gw_object *s = slices->items[i];
 		uint32_t number = slice_port(s, port);
 
-		for (size_t k = 0; number && k < s->n_endpoints && !err; k++) {
+		for (size_t k = 0; number && k < s->n_endpoints && !err && !list->is_cut; k++) {
 			const struct gw_endpoint *e = &s->endpoints[k];
 
 			if (is_fallback ? e->is_serving && e->is_terminating : e->is_ready)
@@ -138,4 +151,11 @@ int gw_endpoints_of(const struct gateway *gw, const struct gw_object *service,
 		err = add_endpoint(list, service->cluster_ip, port->port);
 	free(slices.items);
 	return err;
+}
+
+void gw_endpoints_fini(struct gw_endpoints *list)
+{
+	free(list->items);
+	index_fini(&list->by_address);
+	*list = (struct gw_endpoints){};
 }

@@ -264,31 +264,15 @@ static json_t *explain_route(const struct explaining *e)
 
 /* --- Services -------------------------------------------------------------------------------- */
 
-static double weight_of_all(const struct config_route *made)
+/* Of backendRef number @ref: those in the table that may be given connections. */
+static json_t *endpoints_of(const struct explaining *e, size_t ref, bool *ret_is_refused)
 {
-	double sum = 0;
-
-	for (size_t i = 0; i < made->n_backends; i++)
-		sum += made->backends[i].weight;
-	return sum;
-}
-
-/*
- * The endpoints of the table stand in the order of the Services, and each Service's have its share
- * of the weight among them: those in the middle of which lies between @from and @to (of 1).
- */
-static json_t *endpoints_between(const struct explaining *e, double from, double to,
-				 bool *ret_is_refused)
-{
-	double sum = weight_of_all(e->made), at = 0, middle;
 	json_t *endpoints = json_array();
 
 	for (size_t i = 0; i < e->made->n_backends; i++) {
 		const struct config_backend *b = &e->made->backends[i];
 
-		middle = (at + b->weight / 2.0) / sum;
-		at += b->weight;
-		if (!b->weight || middle < from || middle >= to)
+		if (b->ref != ref || !b->weight)
 			continue;
 		if (b->is_invalid)
 			*ret_is_refused = true;
@@ -307,7 +291,7 @@ static json_t *why_refused(const struct gw_backend *b)
 static json_t *explain_services(const struct explaining *e)
 {
 	json_t *services = json_array(), *endpoints;
-	double sum = 0, at = 0;
+	double sum = 0;
 
 	for (size_t i = 0; e->route && i < e->route->n_backends; i++)
 		sum += e->route->backends[i].weight;
@@ -316,8 +300,7 @@ static json_t *explain_services(const struct explaining *e)
 		double share = sum > 0 ? b->weight / sum : 0;
 		bool is_refused = e->made->is_bad;
 
-		endpoints = endpoints_between(e, at, at + share, &is_refused);
-		at += share;
+		endpoints = endpoints_of(e, i, &is_refused);
 		json_array_append_new(services,
 				      json_pack("{s:s, s:s, s:s, s:i, s:i, s:f, s:o, s:o}", "kind",
 						b->kind, "namespace", b->ns ? b->ns : e->route->ns,

@@ -8,6 +8,7 @@
 
 #include "base/addr.h"
 #include "model/gateway_explaining.h"
+#include "model/gateway_resolving.h"
 
 static const struct gw_condition *find_false(const struct gw_conditions *c, const char *type)
 {
@@ -60,10 +61,10 @@ static bool is_meant(const struct explaining *e, const struct gw_object *gateway
 
 		memset(ip, 0, sizeof(ip));
 		/* One that is no IP has kept the whole Gateway from being accepted. */
-		if ((*value && addr_parse_ip(value, ip)) || !memcmp(ip, e->d->addr, sizeof(ip)))
+		if ((*value && addr_parse_ip(value, ip)) || gw_is_within(e->d->addr, ip))
 			return true;
 	}
-	return !gateway->n_addresses && !memcmp(ip, e->d->addr, sizeof(ip));
+	return !gateway->n_addresses && gw_is_within(e->d->addr, ip);
 }
 
 /* Listeners that would have the name, if they were accepted. */

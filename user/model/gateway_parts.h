@@ -198,8 +198,8 @@ struct gateway {
 	struct gw_hint *hints;
 	size_t n_hints;
 	size_t n_skipped;
-	struct gw_object **bad; /* not among objects: they had errors */
-	size_t n_bad;
+	struct gw_object **bad;	 /* not among objects: they had errors */
+	size_t n_bad, n_unknown; /* as in struct gateway_batch */
 };
 
 /* gateway.c; either may be NULL, which is the same as NULL alone. */
@@ -207,6 +207,8 @@ bool gw_same_text(const char *a, const char *b);
 /* NULL = there is none. */
 struct gw_object *gw_find(const struct gateway *gateway, enum gw_kind kind, const char *ns,
 			  const char *name);
+/* There is one among those with errors; @ns and @name NULL: any. */
+bool gw_is_bad(const struct gateway *gateway, enum gw_kind kind, const char *ns, const char *name);
 /* The next EndpointSlice of a Service; *@at begins as INDEX_START. */
 struct gw_object *gw_next_slice(const struct gateway *gateway, const char *ns, const char *service,
 				uint32_t *at);
@@ -222,6 +224,8 @@ const struct gw_hint *gw_next_hint(const struct gateway *gateway, const char *ns
 /* The next ReferenceGrant of a namespace; *@at as above. */
 struct gw_object *gw_next_grant(const struct gateway *gateway, const char *ns, uint32_t *at);
 
+/* By kind, namespace and name: as for strcmp(). */
+int gw_compare(const struct gw_object *a, const struct gw_object *b);
 /*
  * Classes, Gateways and routes by kind, namespace and name; the list is the caller's to free. NULL
  * and 0: no memory. (In the store they stand in an order that changes with what came and went.)

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * One Kubernetes object out of YAML, checked as the API server would check it: required fields,
- * patterns, limits, the CEL rules with their own messages, and the defaults. Fields that are none
- * of ours are passed over. All problems of an object are reported, each with its field. Here is
- * what all kinds have; each kind's own is in gateway_read_*.c.
+ * patterns, limits, the CEL rules with their own messages, and the defaults. Fields that have no
+ * meaning here are passed over, those that the kind does not have warned of. All problems of an
+ * object are reported, each with its field. Here is what all kinds have; each kind's own is in
+ * gateway_read_*.c.
  */
 #include <ctype.h>
 #include <errno.h>

@@ -139,7 +139,7 @@ static void read_tls(struct gw_reading *r, const struct yaml_node *node, const c
 	if (l->protocol == GW_HTTPS && l->is_passthrough)
 		gw_complain(r, tls, at, "tls mode must be Terminate for protocol HTTPS");
 	n_certificates = read_certificates(r, tls, at);
-	options = yaml_get(tls, "options");
+	options = gw_read_map(r, tls, at, "options");
 	gw_join(options_at, at, "options");
 	if (options && options->n > 16)
 		gw_complain(r, options, options_at, "Too many: %u: must have at most 16 items",

@@ -80,13 +80,15 @@ void gw_count_route(const struct gateway *gw, const struct gw_object *route, int
 int gw_resolve_backends(const struct gateway *gw, struct gw_object *route,
 			struct config_route *made);
 
-/* gateway_endpoints.c: 0 or -ENOMEM; the items are the caller's to free either way. */
+/* gateway_endpoints.c: 0 or -ENOMEM; gw_endpoints_fini() in any case. */
 struct gw_endpoints {
 	struct tw_backend *items;
 	size_t n;
-	bool is_cut; /* there are more than a route may have */
+	struct index by_address; /* of items */
+	bool is_cut;		 /* there are more than a route may have */
 };
 
+void gw_endpoints_fini(struct gw_endpoints *list);
 int gw_endpoints_of(const struct gateway *gw, const struct gw_object *service,
 		    const struct gw_port *port, struct gw_endpoints *list);
 

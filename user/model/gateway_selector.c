@@ -53,7 +53,8 @@ static bool rule_fits(const struct gw_selector_rule *rule, const char *value)
 
 bool gw_selector_fits(const struct gateway *gw, const struct gw_listener *l, const char *ns)
 {
-	if (!l->has_selector || gw_selector_fault(l))
+	/* Of a namespace with errors nobody knows the labels: NotIn must not take it for that. */
+	if (!l->has_selector || gw_selector_fault(l) || gw_is_bad(gw, GW_NAMESPACE, "", ns))
 		return false;
 	for (size_t i = 0; i < l->n_labels; i++) {
 		const char *value = label_of(gw, ns, l->labels[i].key);
