@@ -40,6 +40,7 @@ static void check_backends(const struct config_backend *backends, size_t n)
 		if (backends[i].is_invalid || strchr(backends[i].backend.text, ','))
 			continue;
 		require(!config_parse_backend(backends[i].backend.text, &again, &why));
+		again.backend.pool = backends[i].backend.pool; /* stands behind the address */
 		require(!memcmp(&again.backend, &backends[i].backend, sizeof(again.backend)));
 	}
 }
