@@ -49,7 +49,7 @@ static void read_selector_rule(struct gw_reading *r, const struct yaml_node *nod
 	_cleanup_free_ char *op = gw_read_text(r, node, path, "operator", SIZE_MAX, NULL, true, "");
 	char at[GW_PATH_SIZE], item[GW_PATH_SIZE];
 
-	rule->key = gw_read_text(r, node, path, "key", 317, NULL, true, "");
+	rule->key = gw_read_text(r, node, path, "key", SIZE_MAX, NULL, true, "");
 	rule->op = GW_UNKNOWN;
 	for (size_t i = 0; op && i < ARRAY_SIZE(words); i++)
 		if (!strcmp(op, words[i]))

@@ -2,20 +2,38 @@
 /* Which namespaces a listener's selector takes, by their labels. */
 #include <string.h>
 
+#include "model/gateway_fields.h"
 #include "model/gateway_resolving.h"
 
-/* metav1.LabelSelectorAsSelector */
+static const char *label_fault(const char *key, char *const *values, size_t n_values)
+{
+	if (!gw_label_key.fits(key))
+		return "a key is no label's key";
+	for (size_t i = 0; i < n_values; i++)
+		if (!gw_label_value.fits(values[i]))
+			return "a value is no label's value";
+	return NULL;
+}
+
+static const char *rule_fault(const struct gw_selector_rule *rule)
+{
+	if (rule->op == GW_UNKNOWN)
+		return "an operator is none of In, NotIn, Exists and DoesNotExist";
+	if ((rule->op == GW_IN || rule->op == GW_NOT_IN) != !!rule->n_values)
+		return "values must be given for In and NotIn, and for these alone";
+	return label_fault(rule->key, rule->values, rule->n_values);
+}
+
+/* metav1.LabelSelectorAsSelector, labels.NewRequirement */
 const char *gw_selector_fault(const struct gw_listener *l)
 {
-	for (size_t i = 0; i < l->n_rules; i++) {
-		const struct gw_selector_rule *rule = &l->rules[i];
+	const char *fault = NULL;
 
-		if (rule->op == GW_UNKNOWN)
-			return "an operator is none of In, NotIn, Exists and DoesNotExist";
-		if ((rule->op == GW_IN || rule->op == GW_NOT_IN) != !!rule->n_values)
-			return "values must be given for In and NotIn, and for these alone";
-	}
-	return NULL;
+	for (size_t i = 0; i < l->n_labels && !fault; i++)
+		fault = label_fault(l->labels[i].key, &l->labels[i].value, 1);
+	for (size_t i = 0; i < l->n_rules && !fault; i++)
+		fault = rule_fault(&l->rules[i]);
+	return fault;
 }
 
 static const char *label_of(const struct gateway *gw, const char *ns, const char *key)
