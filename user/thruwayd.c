@@ -134,12 +134,12 @@ static struct router *start(const struct options *o, size_t *ret_n_errors)
 
 	config_problems_init(&problems);
 	err = source_read(&o->source, &config, &problems);
-	if (!err && !load_can_start(config, &problems))
+	if (!err && !load_can_start(config))
 		err = -EINVAL;
 	if (!err)
 		err = router_open(o->instance, o->reset, config, &router, &why);
 	if (!err)
-		err = load_commit(router, TAKE_PTR(config), LOAD_GOOD_ROUTES, false, NULL,
+		err = load_commit(router, TAKE_PTR(config), LOAD_WHAT_CAN_BE, false, NULL,
 				  &problems, &why);
 	load_log_problems(&problems);
 	if (why)

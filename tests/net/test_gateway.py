@@ -6,6 +6,7 @@ import pytest
 from clienthello import hello
 from hosts import ROUTER4, eventually
 from raw import backend_of
+from thruway import configuration, route
 
 ROUTE = """
 apiVersion: gateway.networking.k8s.io/v1
@@ -156,16 +157,51 @@ def test_an_object_with_an_error_is_left_out_when_it_is_new_and_else_not_lost(ho
     daemon.hangup(objects(GATEWAY, first, bad, www, *services), r"TLSRoute default/bad: [\s\S]*without the objects that have errors")
     assert backend_of(hosts.client, ROUTER4, hello("www.example.com")) == "two"
     daemon.hangup(objects(GATEWAY, first.replace("[app.", "[App."), *services),
-                  "TLSRoute default/r would be lost by an error in it; the running configuration stays as it was")
+                  "TLSRoute default/r would be lost by a mistake; the running configuration stays as it was")
     assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
     assert backend_of(hosts.client, ROUTER4, hello("www.example.com")) == "two"
     # Nobody can tell what these are about: it may be what is served.
     for slip in (first.replace("kind: TLSRoute", ""), first.replace("apiVersion: gateway.networking.k8s.io/v1", ""),
+                 first.replace("{name: r}", "{name: R}"), first.replace("metadata: {name: r}", ""),
                  "{apiVersion: v1, kind: List, items: [{metadata: {name: r}}]}", "{apiVersion: v1, kind: List, items: 7}"):
-        daemon.hangup(objects(GATEWAY, slip, *services), "some object would be lost by an error in it; the running configuration")
+        daemon.hangup(objects(GATEWAY, slip, *services), "TLSRoute default/r would be lost by a mistake; the running")
     assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
     daemon.hangup(objects(GATEWAY, first, *services))
     eventually(lambda: backend_of(hosts.client, ROUTER4, hello("www.example.com")) == "rst")
+
+
+def test_a_slip_in_a_type_loses_nothing(hosts, run, echo):
+    one = echo(2, "one")
+    services, first = service("s", one.address, one.port), ROUTE % ("r", "app.example.com", "{name: s, port: 443}")
+    daemon = run(objects(GATEWAY, first, services))
+    for slip in ("kind: TlsRoute", "kind: tlsroute"):
+        daemon.hangup(objects(GATEWAY, first.replace("kind: TLSRoute", slip), services), "TLSRoute default/r would be lost by a mistake")
+    for slip in ("gateway.networking.k8s.io/v1beta1", "gateway.networking.k8.io/v1", "v1"):
+        daemon.hangup(objects(GATEWAY, first.replace("gateway.networking.k8s.io/v1", slip), services),
+                      "TLSRoute default/r would be lost by a mistake")
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
+    # What was never in force can be lost by nothing, whatever it is called.
+    strangers = (first.replace("kind: TLSRoute", "kind: TlsRoute").replace("{name: r}", "{name: q}"),
+                 ROUTE % ("Nope", "b.example.com", "{name: s, port: 443}"), "{apiVersion: v1, metadata: {name: x}}")
+    daemon.hangup(objects(GATEWAY, first, services, *strangers), "reloaded .*, without the objects that have errors")
+    # Nobody can tell whether the nameless one was this; without it, it may go.
+    daemon.hangup(objects(GATEWAY, services, *strangers), "TLSRoute default/r would be lost by a mistake")
+    daemon.hangup(objects(GATEWAY, services, strangers[0]), "reloaded ")
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "rst"
+
+
+def test_partial_needs_something_good(hosts, run, echo):
+    one = echo(2, "one")
+    rest = (GATEWAY, service("s", one.address, one.port))
+    daemon = run(objects(ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), *rest))
+    bad = objects(ROUTE % ("r", "App.example.com", "{name: s, port: 443}"), *rest)
+    done = daemon.cli("apply", "--partial", "-f", "-", input=bad, check=False)
+    assert done.returncode == 1 and "TLSRoute default/r" in done.stderr
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
+    good = ROUTE % ("q", "www.example.com", "{name: s, port: 443}")
+    done = daemon.cli("apply", "--partial", "-f", "-", input=objects(bad, good), check=False)
+    assert "TLSRoute default/r" in done.stderr
+    assert [backend_of(hosts.client, ROUTER4, hello(f"{name}.example.com")) for name in ("app", "www")] == ["rst", "one"]
 
 
 def test_a_daemon_starts_though_its_only_gateway_has_an_error(hosts, run, echo):
@@ -207,6 +243,14 @@ def test_a_route_to_this_router_itself_says_so(hosts, run):
     assert "in the way    TLSRoute default/r: ResolvedRefs=False/UnsupportedValue: the backend 127.0.0.1:443 is" in said, said
     done = daemon.cli("check", "-f", daemon.file, check=False)
     assert f"{daemon.file}:11:1: error: route default/r: the backend" in done.stderr, done.stderr
+
+
+def test_objects_beside_it_make_no_lone_loop_good(hosts, run):
+    del hosts
+    loop = configuration([route("a.example.com", f"{ROUTER4}:443")], [{"name": "tls", "address": ROUTER4, "port": 443}])
+    daemon = run.prepared(objects(json.dumps(loop), "{apiVersion: v1, kind: Secret}")).start(wait=False)
+    assert daemon.process.wait() == 1
+    daemon.process.wait_for("a loop")
 
 
 def test_lists_are_in_order_whatever_came_first(hosts, run):

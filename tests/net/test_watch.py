@@ -214,6 +214,25 @@ def test_the_access_log_is_opened_anew_also_while_the_file_is_away(daemon):
     assert os.path.exists(log)
 
 
+def test_the_default_file_may_be_missing_but_not_out_of_reach(hosts, daemon):
+    daemon.process = hosts.router.start(
+        "unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /etc && mkdir /etc/thruway && exec "$@"', "sh", THRUWAYD,
+        "--instance", daemon.instance, log=daemon.log)
+    daemon.process.wait_for("ready")
+    file = f"/proc/{daemon.pid}/root/etc/thruway/thruway.yaml"
+    assert daemon.lines("no listeners until") == 1
+    write(file, config("a.example.com"))
+    daemon.hangup(wait_for="reloaded ")
+    assert daemon.routed() == ["a.example.com"]
+    os.rename(file, f"{file}.away")
+    os.symlink("thruway.yaml", file)
+    daemon.hangup(wait_for="reload: .*; the running configuration stays")
+    assert daemon.routed() == ["a.example.com"]
+    os.unlink(file)
+    daemon.hangup(wait_for="reloaded ")
+    assert not daemon.routed()
+
+
 def test_standard_input_is_not_read_again_where_it_could_wait(hosts, tmp_path):
     pipe = f"{tmp_path}/pipe"
     os.mkfifo(pipe)

@@ -240,6 +240,24 @@ static void the_list_of_problems_is_bounded_and_the_count_is_not(void **state)
 	free(text.bytes);
 }
 
+static void errors_have_the_places_of_warnings(void **state)
+{
+	struct config_problems problems;
+
+	(void)state;
+	config_problems_init(&problems);
+	for (int i = 0; i < 2000; i++)
+		config_problem_add(&problems, NULL, true, "warning %d", i);
+	for (int i = 0; i < 2000; i++)
+		config_problem_add(&problems, NULL, i % 2, "error %d", i);
+	assert_int_equal(problems.n, CONFIG_PROBLEMS_MAX);
+	for (int i = 0; i < CONFIG_PROBLEMS_MAX; i++)
+		assert_false(problems.items[i].is_warning);
+	assert_string_equal(problems.items[0].text, "error 0");
+	assert_string_equal(problems.items[CONFIG_PROBLEMS_MAX - 1].text, "error 1998");
+	config_problems_fini(&problems);
+}
+
 /* A look-up that walks a list would take minutes for this. */
 static void a_hundred_thousand_routes_load_in_seconds(void **state)
 {
@@ -595,6 +613,7 @@ int main(void)
 		cmocka_unit_test(more_names_than_the_table_holds_are_refused),
 		cmocka_unit_test(aliases_cannot_explode),
 		cmocka_unit_test(the_list_of_problems_is_bounded_and_the_count_is_not),
+		cmocka_unit_test(errors_have_the_places_of_warnings),
 		cmocka_unit_test(a_hundred_thousand_routes_load_in_seconds),
 		cmocka_unit_test(several_inputs_make_one_configuration),
 		cmocka_unit_test_setup_teardown(a_directory_is_read_in_the_order_of_its_names,

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -340,6 +341,34 @@ static void a_change_may_not_have_more_values_than_the_whole(void **state)
 	config_free(live);
 }
 
+/* Walking them all for each of them would take minutes. */
+static void a_hundred_thousand_equal_documents_are_compared_in_seconds(void **state)
+{
+	_cleanup_free_ char *before = NULL, *after = NULL;
+	struct config_change *change = NULL;
+	struct timespec from, to;
+	struct config_text text;
+	struct config *live;
+	size_t len;
+	FILE *out = open_memstream(&before, &len);
+
+	(void)state;
+	assert_non_null(out);
+	fputs(GATEWAY("gw", "443"), out);
+	for (int i = 0; i < 100000; i++)
+		fprintf(out, "---\n# equal\n---\n# %d\n", i);
+	fclose(out);
+	assert_true(asprintf(&after, "---\n# equal\n" SERVICE("s") "%s", before) > 0);
+	live = read_one(before, &text);
+	text = (struct config_text){.file = "a.yaml", .text = after, .len = strlen(after)};
+	clock_gettime(CLOCK_MONOTONIC, &from);
+	assert_int_equal(config_change_find(live, &text, 1, &change), 0);
+	clock_gettime(CLOCK_MONOTONIC, &to);
+	assert_true(to.tv_sec - from.tv_sec < 10);
+	config_change_free(change);
+	config_free(live);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -348,6 +377,7 @@ int main(void)
 		cmocka_unit_test(a_change_that_is_taken_back_leaves_the_times),
 		cmocka_unit_test(a_comment_is_a_change_of_nothing),
 		cmocka_unit_test(a_change_may_not_have_more_values_than_the_whole),
+		cmocka_unit_test(a_hundred_thousand_equal_documents_are_compared_in_seconds),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/index.h"
 #include "base/log.h"
 #include "edge/loops.h"
 #include "model/gateway.h"
@@ -135,52 +136,79 @@ static bool change(struct router *router, const struct config_text *texts, size_
 
 /* --- all of it -------------------------------------------------------------------------------- */
 
-bool load_can_start(const struct config *config, const struct config_problems *problems)
+bool load_can_start(const struct config *config)
 {
-	return !problems->n_errors ||
-	       (!config->has_fatal && (config->n_routes || !config->has_bad_route));
+	return !config->has_fatal && (!config->has_bad_route || config_has_good_route(config));
 }
 
-static bool is_served(const struct config *running, const char *name)
+/* The routes that are served, by their names. 0 or -ENOMEM. */
+static int index_served(const struct config *running, struct index *by_name)
 {
-	for (size_t i = 0; i < running->n_routes; i++)
+	int err = index_reserve(by_name, running->n_routes);
+
+	for (size_t i = 0; i < running->n_routes && !err; i++)
+		if (!running->routes[i].is_bad)
+			err = index_add(by_name, index_hash_text(0, running->routes[i].name),
+					(uint32_t)i);
+	return err;
+}
+
+static bool is_served(const struct config *running, const struct index *by_name, const char *name)
+{
+	uint32_t at = INDEX_START, i;
+
+	while ((i = index_next(by_name, index_hash_text(0, name), &at)) != INDEX_NONE)
 		if (!strcmp(running->routes[i].name, name))
-			return !running->routes[i].is_bad;
+			return true;
 	return false;
 }
 
 /*
- * What is in force, and by errors in it would not be any more; for a message, to be freed. NULL =
- * nothing.
+ * The first route that is served, and would only be refused, since it leads to this router itself:
+ * that is no error of an object. Lent; NULL = none.
  */
-static char *find_lost(const struct config *running, const struct config *config)
+static const char *find_refused(const struct config *running, const struct config *config)
 {
-	char *lost = config->gateway ? gateway_lost(running->gateway, config->gateway) : NULL;
+	const char *refused = NULL;
+	struct index by_name = {};
+	int err = index_served(running, &by_name);
 
-	/* A loop is no error of an object by itself. */
-	for (size_t i = 0; i < config->n_routes && !lost; i++)
-		if (config->routes[i].is_bad && is_served(running, config->routes[i].name))
-			lost = strdup(config->routes[i].name);
-	return lost;
+	for (size_t i = 0; i < config->n_routes && !refused; i++)
+		if (config->routes[i].is_bad &&
+		    (err || is_served(running, &by_name, config->routes[i].name)))
+			refused = config->routes[i].name;
+	index_fini(&by_name);
+	return refused;
+}
+
+/* *@why is then what. */
+static bool would_lose(const struct config *running, const struct config *config, char **why)
+{
+	_cleanup_free_ char *lost =
+		config->gateway ? gateway_lost(running->gateway, config->gateway) : NULL;
+	const char *name = lost ? lost : find_refused(running, config);
+
+	if (name && asprintf(why, "%s would be lost by a mistake", name) < 0)
+		*why = NULL;
+	return name;
 }
 
 /* *@why (NULL = the errors say it) is what forbids it. */
 static bool is_usable(const struct config *config, const struct config *running,
 		      enum load_mode mode, const struct config_problems *problems, char **why)
 {
-	char *lost;
-
-	if (!problems->n_errors)
-		return true;
-	if (mode == LOAD_GOOD_ROUTES)
-		return load_can_start(config, problems);
-	if (mode == LOAD_ALL_OR_NOTHING || config->has_fatal || config->has_bad_route)
-		return false;
-	lost = running ? find_lost(running, config) : NULL;
-	if (lost && asprintf(why, "%s would be lost by an error in it", lost) < 0)
-		*why = NULL;
-	free(lost);
-	return !lost;
+	switch (mode) {
+	case LOAD_ALL_OR_NOTHING:
+		return !problems->n_errors;
+	case LOAD_GOOD_OBJECTS:
+		return !config->has_fatal && !config->has_bad_route &&
+		       (!running || !would_lose(running, config, why));
+	case LOAD_GOOD_ROUTES:
+		return !problems->n_errors || (!config->has_fatal && config_has_good_route(config));
+	case LOAD_WHAT_CAN_BE:
+		break;
+	}
+	return load_can_start(config);
 }
 
 int load_commit(struct router *router, struct config *config, enum load_mode mode, bool dry_run,
@@ -191,7 +219,7 @@ int load_commit(struct router *router, struct config *config, enum load_mode mod
 		config_free(config);
 		return -EINVAL;
 	}
-	return router_set_config(router, config, dry_run, mode != LOAD_GOOD_ROUTES, changes,
+	return router_set_config(router, config, dry_run, mode < LOAD_GOOD_ROUTES, changes,
 				 problems, why);
 }
 

@@ -17,8 +17,11 @@ enum load_mode {
 	 * what is served is not lost by a slip. Other errors: nothing changes (reload). */
 	LOAD_GOOD_OBJECTS,
 	/* Errors inside routes and objects leave those out; other errors, or no good route left:
-	 * nothing changes (start, apply --partial). */
+	 * nothing changes (apply --partial). */
 	LOAD_GOOD_ROUTES,
+	/* The same where nothing is served yet: objects without a good route are better than
+	 * nothing (start). */
+	LOAD_WHAT_CAN_BE,
 };
 
 /* Read @path, loops with this host's addresses included. As config_load(). */
@@ -43,7 +46,7 @@ int load_request(struct router *router, const json_t *files, enum load_mode mode
 void load_log_problems(const struct config_problems *problems);
 /* The first of them that is no warning, as a line to be freed; NULL = there is none. */
 char *load_first_error(const struct config_problems *problems);
-/* May a configuration with these problems be what the daemon starts with? */
-bool load_can_start(const struct config *config, const struct config_problems *problems);
+/* May a configuration be what the daemon starts with, whatever errors it has? */
+bool load_can_start(const struct config *config);
 
 #endif

@@ -26,10 +26,16 @@
 
 /* --- the source ------------------------------------------------------------------------------ */
 
-/* The default file, which is not there. */
+/* The default file, which is not there (and not only out of reach). */
 static bool has_nothing_yet(const struct source *source)
 {
-	return source->is_default && access(source->path, F_OK);
+	return source->is_default && access(source->path, F_OK) && errno == ENOENT;
+}
+
+static int read_nothing(struct config **ret_config)
+{
+	*ret_config = calloc(1, sizeof(**ret_config));
+	return *ret_config ? 0 : -ENOMEM;
 }
 
 /* The file of the command line; with no default file there, nothing yet. */
@@ -40,8 +46,7 @@ int source_read(const struct source *source, struct config **ret_config,
 		log_warn("%s does not exist: no listeners until \"thruway apply -f FILE\" gives "
 			 "some",
 			 source->path);
-		*ret_config = calloc(1, sizeof(**ret_config));
-		return *ret_config ? 0 : -ENOMEM;
+		return read_nothing(ret_config);
 	}
 	return load_file(source->path, ret_config, problems);
 }
@@ -76,14 +81,12 @@ static int read_again(struct router *router, const struct source *source,
 	struct config *config = NULL;
 	int err;
 
-	/* Whatever becomes of the configuration: the old file may have been moved away. */
-	router_reopen_log(router);
 	*ret_why = why_unreadable(source);
 	if (*ret_why)
 		return -ENOENT;
 	if (!has_nothing_yet(source))
 		return load_again(router, source->path, problems, ret_why);
-	err = source_read(source, &config, problems);
+	err = read_nothing(&config);
 	return err ? err
 		   : load_commit(router, config, LOAD_ALL_OR_NOTHING, false, NULL, problems,
 				 ret_why);
@@ -99,7 +102,11 @@ static int read_and_tell(struct reload *r, bool is_retry)
 	char *why;
 	int err;
 
-	notify_send("RELOADING=1");
+	/* Whatever becomes of the configuration: the old log may have been moved away. */
+	if (!is_retry) {
+		notify_send("RELOADING=1");
+		router_reopen_log(r->api->router);
+	}
 	config_problems_init(&problems);
 	err = read_again(r->api->router, r->source, &problems, &why);
 	told = why ? why : problems.n_errors ? "the configuration has errors" : strerror(-err);
@@ -119,7 +126,8 @@ static int read_and_tell(struct reload *r, bool is_retry)
 	else
 		api_note_reload(r->api, problems.n_errors);
 	config_problems_fini(&problems);
-	notify_send("READY=1");
+	if (!is_retry)
+		notify_send("READY=1");
 	return err;
 }
 

@@ -123,15 +123,28 @@ static json_t *refusals(struct tw_refusals *r)
 
 /* --- order ------------------------------------------------------------------------------- */
 
-static int compare_texts(const void *left, const void *right, void *key)
+static int compare_lists(const json_t *a, const json_t *b)
+{
+	_cleanup_free_ char *left = a ? json_dumps(a, JSON_COMPACT) : NULL;
+	_cleanup_free_ char *right = b ? json_dumps(b, JSON_COMPACT) : NULL;
+
+	return left && right ? strcmp(left, right) : 0;
+}
+
+/* Routes of one name, of the command line, are on different listeners or for different ALPN. */
+static int compare(const void *left, const void *right, void *key)
 {
 	const json_t *a = *(json_t *const *)left, *b = *(json_t *const *)right;
+	int by;
 
-	if (key) {
-		a = json_object_get(a, key);
-		b = json_object_get(b, key);
-	}
-	return strcmp(json_string_value(a), json_string_value(b));
+	if (!key)
+		return strcmp(json_string_value(a), json_string_value(b));
+	by = strcmp(json_string_value(json_object_get(a, key)),
+		    json_string_value(json_object_get(b, key)));
+	if (!by)
+		by = compare_lists(json_object_get(a, "listeners"),
+				   json_object_get(b, "listeners"));
+	return by ? by : compare_lists(json_object_get(a, "alpn"), json_object_get(b, "alpn"));
 }
 
 json_t *show_sorted(json_t *array, const char *key)
@@ -143,7 +156,7 @@ json_t *show_sorted(json_t *array, const char *key)
 		return array;
 	for (size_t i = 0; i < n; i++)
 		items[i] = json_incref(json_array_get(array, i));
-	qsort_r(items, n, sizeof(*items), compare_texts, (void *)key);
+	qsort_r(items, n, sizeof(*items), compare, (void *)key);
 	for (size_t i = 0; i < n; i++)
 		json_array_set_new(array, i, items[i]);
 	return array;

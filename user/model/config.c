@@ -460,6 +460,14 @@ int config_parse(const char *file, const char *text, size_t len, struct config *
 	return config_parse_texts(&one, 1, ret_config, problems);
 }
 
+bool config_has_good_route(const struct config *config)
+{
+	for (size_t i = 0; i < config->n_routes; i++)
+		if (!config->routes[i].is_bad)
+			return true;
+	return false;
+}
+
 struct config *config_free(struct config *config)
 {
 	if (!config)

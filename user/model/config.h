@@ -139,9 +139,8 @@ struct config_text {
  * name order) into a new *@ret_config. Every problem is added to @problems. Returns 0 if there is
  * no error among them, -EINVAL if there is, -errno if nothing could be read (with a problem, too).
  * On -EINVAL *@ret_config still holds the good listeners and routes: a bad one is left out alone
- * (see is_bad; where no route is good there are no routes at all), and has_fatal says whether an
- * error was elsewhere than in a route or object. *@ret_config is NULL when the result is neither 0
- * nor -EINVAL.
+ * (see is_bad), and has_fatal says whether an error was elsewhere than in a route or object.
+ * *@ret_config is NULL when the result is neither 0 nor -EINVAL.
  */
 int config_load(const char *path, struct config **ret_config, struct config_problems *problems);
 /* The same from memory; @file is the name used in messages. */
@@ -157,6 +156,8 @@ int config_parse_texts(const struct config_text *texts, size_t n, struct config 
 int config_read(const char *path, struct config_text **ret_texts, size_t *ret_n,
 		struct config_problems *problems);
 void config_texts_free(struct config_text *texts, size_t n);
+/* Is there a route that does not only refuse because it is bad? */
+bool config_has_good_route(const struct config *config);
 /* Is a file of this name read where it stands in a directory? */
 bool config_reads(const char *name);
 struct config *config_free(struct config *config); /* accepts NULL, returns NULL */

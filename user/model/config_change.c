@@ -29,6 +29,8 @@ struct search {
 	struct config_change *change;
 	const struct document_memory *before;
 	bool *is_there;	   /* for each of these: it stands in the texts, too */
+	uint32_t *unused;  /* for the first of each text: the first that may be free */
+	size_t file_start; /* those of former files are before it */
 	size_t next;	   /* most likely */
 	size_t last_other; /* 1 and the number of the last one that is not plain */
 	bool is_different;
@@ -44,17 +46,32 @@ static bool is_same(const struct document_place *place, const struct document *d
 }
 
 /* The number of the same document before, if none has claimed it; INDEX_NONE = it is new. */
-static uint32_t find_same(const struct search *s, const struct document *document, const char *file)
+static uint32_t find_same(struct search *s, const struct document *document, const char *file)
 {
-	uint32_t i;
+	uint32_t first, i;
 
 	if (s->next < s->before->n && !s->is_there[s->next] &&
 	    is_same(&s->before->items[s->next], document, file))
 		return (uint32_t)s->next;
-	i = document_memory_find(s->before, document);
-	while (i != INDEX_NONE && (s->is_there[i] || s->before->items[i].file != file))
-		i = s->before->items[i].next;
-	return i;
+	first = document_memory_find(s->before, document);
+	if (first == INDEX_NONE)
+		return INDEX_NONE;
+	/* In the order of the files: what is passed over now is never wanted again. */
+	for (i = s->unused[first]; i != INDEX_NONE; i = s->before->items[i].next)
+		if (i >= s->file_start && !s->is_there[i])
+			break;
+	s->unused[first] = i;
+	return i != INDEX_NONE && s->before->items[i].file == file ? i : INDEX_NONE;
+}
+
+static void begin_file(struct search *s, const char *file)
+{
+	size_t i = s->file_start;
+
+	while (i < s->before->n && s->before->items[i].file != file)
+		i++;
+	if (i < s->before->n)
+		s->file_start = i;
 }
 
 static int note_moved(struct config_change *change, struct kept_document *document, int64_t lines)
@@ -164,6 +181,7 @@ static int read_text(struct search *s, const struct config_text *text, const cha
 
 	if (strcmp(text->file, file) != 0 || text->len > CONFIG_BYTES_MAX)
 		return -EAGAIN;
+	begin_file(s, file);
 	err = documents_split(text->text, text->len, &documents, &n);
 	for (size_t i = 0; i < n && !err; i++) {
 		uint32_t same = find_same(s, &documents[i], file);
@@ -207,10 +225,17 @@ static int find(struct config_change *change, const struct config_text *texts, s
 {
 	struct config *config = change->config;
 	struct gateway_change *objects = &change->objects;
-	_cleanup_free_ bool *is_there = calloc(config->documents->n + 1, sizeof(bool));
-	struct search s = {.change = change, .before = config->documents, .is_there = is_there};
-	int err = is_there ? 0 : -ENOMEM;
+	size_t n_before = config->documents->n;
+	_cleanup_free_ bool *is_there = calloc(n_before + 1, sizeof(bool));
+	_cleanup_free_ uint32_t *unused = calloc(n_before + 1, sizeof(uint32_t));
+	struct search s = {.change = change,
+			   .before = config->documents,
+			   .is_there = is_there,
+			   .unused = unused};
+	int err = is_there && unused ? 0 : -ENOMEM;
 
+	for (uint32_t i = 0; unused && i < n_before; i++)
+		unused[i] = i;
 	objects->gateway = config->gateway;
 	objects->config = config;
 	objects->n_skipped = gateway_n_skipped(config->gateway);

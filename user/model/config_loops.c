@@ -134,27 +134,13 @@ bool config_route_loops(const struct config *config, const struct config_route *
 	return !check_route(config, route, &host, ports, problems, NULL);
 }
 
-/*
- * Refusals stand beside good routes; alone they would make an empty configuration look useful.
- * (Objects have statuses, which say it, and their listeners refuse all other names.)
- */
-static void drop_lonely_refusals(struct config *config)
-{
-	if (config->gateway)
-		return;
-	for (size_t i = 0; i < config->n_routes; i++)
-		if (!config->routes[i].is_bad)
-			return;
-	while (config->n_routes)
-		config_route_fini(&config->routes[--config->n_routes]);
-}
-
 int config_check_loops(struct config *config, const uint8_t (*addrs)[16], size_t n,
 		       struct config_problems *problems)
 {
 	const struct host host = {.addrs = addrs, .n = n};
 	uint8_t ports[65536 / 8] = {};
 	bool is_good = true;
+	size_t cursor = 0;
 
 	note_ports(config, ports);
 	for (size_t i = 0; i < config->n_listeners; i++)
@@ -168,12 +154,11 @@ int config_check_loops(struct config *config, const uint8_t (*addrs)[16], size_t
 			continue;
 		config_route_spoil(route);
 		if (route->yields_names)
-			gateway_refuse(config->gateway, i, why ? why : "a loop");
+			gateway_refuse(config->gateway, i, why ? why : "a loop", &cursor);
 		else
 			config->has_bad_route = true;
 		is_good = false;
 	}
-	drop_lonely_refusals(config);
 	config->has_problems |= !is_good;
 	return is_good ? 0 : -EINVAL;
 }

@@ -43,6 +43,23 @@ static const char *own_file(struct config_problems *problems, const char *file)
 	return copy;
 }
 
+/* The last one makes room for an error. */
+static void drop_warning(struct config_problems *problems)
+{
+	/* As many errors as there are places: no warning has one. */
+	if (problems->n_errors >= CONFIG_PROBLEMS_MAX)
+		return;
+	for (size_t i = problems->n; i-- > 0;) {
+		if (!problems->items[i].is_warning)
+			continue;
+		free(problems->items[i].text);
+		problems->n--;
+		memmove(&problems->items[i], &problems->items[i + 1],
+			(problems->n - i) * sizeof(problems->items[i]));
+		return;
+	}
+}
+
 void config_problem_add(struct config_problems *problems, const struct config_pos *pos,
 			bool is_warning, const char *fmt, ...)
 {
@@ -50,6 +67,8 @@ void config_problem_add(struct config_problems *problems, const struct config_po
 	struct config_problem *grown;
 	va_list ap;
 
+	if (problems->n >= CONFIG_PROBLEMS_MAX && !is_warning)
+		drop_warning(problems);
 	/* Counted even where memory is short: an error must not pass for success. */
 	problems->n_errors += !is_warning;
 	if (problems->n >= CONFIG_PROBLEMS_MAX)

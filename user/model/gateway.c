@@ -313,24 +313,35 @@ int gateway_keep(struct gateway *gw, struct gateway_batch *batch, struct config_
 	return err;
 }
 
+/* Is it one of those with errors, for all that can be read of their names? */
+static bool may_be_bad(const struct gateway *gw, const struct gw_object *o)
+{
+	for (size_t i = 0; i < gw->n_bad; i++) {
+		const struct gw_object *bad = gw->bad[i];
+
+		if (bad->kind == o->kind && (!bad->ns || !strcmp(bad->ns, o->ns)) &&
+		    (!bad->name || !strcmp(bad->name, o->name)))
+			return true;
+	}
+	return false;
+}
+
 char *gateway_lost(const struct gateway *before, const struct gateway *next)
 {
 	char *text = NULL;
-	int len = 0;
 
-	if (before && next->n_unknown)
-		return strdup("some object");
-	for (size_t i = 0; before && i < next->n_bad && !text && len >= 0; i++) {
-		const struct gw_object *o = next->bad[i];
+	for (size_t i = 0; before && i < before->n; i++) {
+		const struct gw_object *o = before->objects[i];
 
-		if (!o->ns || !o->name)
-			len = asprintf(&text, "some %s", gw_kind_word(o->kind));
-		else if (gw_find(before, o->kind, o->ns, o->name) &&
-			 !gw_find(next, o->kind, o->ns, o->name))
-			len = asprintf(&text, "%s %s%s%s", gw_kind_word(o->kind), o->ns,
-				       *o->ns ? "/" : "", o->name);
+		if (gw_find(next, o->kind, o->ns, o->name) ||
+		    !(next->n_unknown || may_be_bad(next, o)))
+			continue;
+		if (asprintf(&text, "%s %s%s%s", gw_kind_word(o->kind), o->ns, *o->ns ? "/" : "",
+			     o->name) < 0)
+			text = NULL;
+		break;
 	}
-	return len < 0 ? NULL : text;
+	return text;
 }
 
 /* --- endpoints and counts -------------------------------------------------------------------- */

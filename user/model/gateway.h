@@ -34,7 +34,7 @@ struct gateway_batch {
 	struct gw_object **objects;
 	size_t n;
 	size_t n_skipped; /* of kinds that are none of ours */
-	/* Those with an error: what could be read of them. */
+	/* Those with an error, and those whose type is nearly one of ours: what could be read. */
 	struct gw_object **bad;
 	size_t n_bad;
 	size_t n_unknown; /* errors of which nobody can tell what object they are about */
@@ -57,9 +57,9 @@ void gateway_batch_fini(struct gateway_batch *batch);
 int gateway_keep(struct gateway *gateway, struct gateway_batch *batch,
 		 struct config_problems *problems);
 /*
- * Would @next, in the place of @before (NULL = nothing was), lose an object by an error in it? Then
- * its name, for a message, to be freed by the caller; also where nobody can tell which object a bad
- * one is. NULL: none, or no memory.
+ * What @next, in the place of @before (NULL = nothing was), perhaps loses by an error or a slip in
+ * a type: the first of those that are gone where a bad one has its name, or one that nobody can
+ * read. For a message, to be freed by the caller. NULL: none, or no memory.
  */
 char *gateway_lost(const struct gateway *before, const struct gateway *next);
 /*
@@ -80,9 +80,9 @@ int gateway_resolve(struct gateway *gateway, struct config *config);
 
 /*
  * The route number @i of the configuration, which was made of an object, cannot be served because
- * of its backends: its conditions say @why.
+ * of its backends: its conditions say @why. *@cursor begins with 0, and @i rises from call to call.
  */
-void gateway_refuse(struct gateway *gateway, size_t i, const char *why);
+void gateway_refuse(struct gateway *gateway, size_t i, const char *why, size_t *cursor);
 
 /*
  * TLSRoutes, Services and EndpointSlices that come, go, or take each other's place in a store that

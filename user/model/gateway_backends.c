@@ -234,20 +234,23 @@ int gw_resolve_backends(const struct gateway *gw, struct gw_object *route,
 	return err;
 }
 
-void gateway_refuse(struct gateway *gw, size_t i, const char *why)
+static void refuse(struct gw_object *route, const char *why)
 {
 	static const char reason[] = "UnsupportedValue";
 
-	for (size_t k = 0; k < gw->n_by_age; k++) {
-		struct gw_object *route = gw->by_age[k];
+	for (size_t i = 0; i < route->n_backends; i++)
+		(void)note_fault(&route->backends[i], reason, why);
+	for (size_t i = 0; i < route->n_parents; i++)
+		if (route->parents[i].is_ours)
+			gw_set(&route->parents[i].conditions, "ResolvedRefs", false, reason, "%s",
+			       why);
+}
 
-		if (route->config_number != i + 1)
-			continue;
-		for (size_t n = 0; n < route->n_backends; n++)
-			(void)note_fault(&route->backends[n], reason, why);
-		for (size_t n = 0; n < route->n_parents; n++)
-			if (route->parents[n].is_ours)
-				gw_set(&route->parents[n].conditions, "ResolvedRefs", false, reason,
-				       "%s", why);
-	}
+void gateway_refuse(struct gateway *gw, size_t i, const char *why, size_t *cursor)
+{
+	/* Their numbers rise with their age; those that are not served have 0. */
+	while (*cursor < gw->n_by_age && gw->by_age[*cursor]->config_number < i + 1)
+		++*cursor;
+	if (*cursor < gw->n_by_age && gw->by_age[*cursor]->config_number == i + 1)
+		refuse(gw->by_age[*cursor], why);
 }

@@ -37,9 +37,9 @@ void gw_check_keys(struct gw_reading *r, const struct yaml_node *node, const cha
 
 /* gateway_unknown.c: warns of fields that objects of @kind do not have. */
 void gw_warn_of_fields(struct gw_reading *r, const struct yaml_node *node, enum gw_kind kind);
-/* Warns where @type, which is not read, is nearly one that is. */
-void gw_warn_of_type(const struct yaml_node *node, const struct gw_type *type, const char *file,
-		     struct config_problems *problems);
+/* Is @type, which is not read, nearly one that is, @*ret_kind? Then it is warned of. */
+bool gw_warn_of_type(const struct yaml_node *node, const struct gw_type *type, const char *file,
+		     struct config_problems *problems, enum gw_kind *ret_kind);
 
 /* What a text must look like. */
 struct gw_pattern {

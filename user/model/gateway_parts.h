@@ -198,7 +198,7 @@ struct gateway {
 	struct gw_hint *hints;
 	size_t n_hints;
 	size_t n_skipped;
-	struct gw_object **bad;	 /* not among objects: they had errors */
+	struct gw_object **bad;	 /* not among objects; this and */
 	size_t n_bad, n_unknown; /* as in struct gateway_batch */
 };
 
@@ -207,7 +207,7 @@ bool gw_same_text(const char *a, const char *b);
 /* NULL = there is none. */
 struct gw_object *gw_find(const struct gateway *gateway, enum gw_kind kind, const char *ns,
 			  const char *name);
-/* There is one among those with errors; @ns and @name NULL: any. */
+/* There is one among the bad ones; @ns and @name NULL: any. */
 bool gw_is_bad(const struct gateway *gateway, enum gw_kind kind, const char *ns, const char *name);
 /* The next EndpointSlice of a Service; *@at begins as INDEX_START. */
 struct gw_object *gw_next_slice(const struct gateway *gateway, const char *ns, const char *service,
@@ -252,6 +252,8 @@ bool gw_is_read(const struct gw_type *type);
  */
 int gw_read(const struct yaml_node *node, const struct gw_type *type, const char *file,
 	    struct config_problems *problems, struct gw_object **ret_object);
+/* The kind and the name of one that is not read; fields NULL where it has none. NULL: no memory. */
+struct gw_object *gw_read_name(const struct yaml_node *node, enum gw_kind kind);
 const char *gw_kind_word(enum gw_kind kind);
 const char *gw_kind_group(enum gw_kind kind);	 /* "" = core */
 const char *gw_kind_versions(enum gw_kind kind); /* "v1, v1beta1" */

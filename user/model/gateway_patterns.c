@@ -136,20 +136,31 @@ static bool is_label_key(const char *text)
 	       (!slash || (slash - text <= 253 && is_dns(text, (size_t)(slash - text), false)));
 }
 
+static bool is_path(const char *text)
+{
+	static const char chars[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/-._~%!$&'()*+,;=:";
+
+	return *text && !text[strspn(text, chars)];
+}
+
+/* The pattern's words have no ends, and the domain before a path no beginning. */
 static bool is_address_type(const char *text)
 {
-	return !strcmp(text, "IPAddress") || !strcmp(text, "Hostname") ||
-	       !strcmp(text, "NamedAddress") || strchr(text, '/');
+	if (!strncmp(text, "Hostname", strlen("Hostname")) || strstr(text, "IPAddress") ||
+	    strstr(text, "NamedAddress"))
+		return true;
+	for (const char *at = text; (at = strchr(at, '/')); at++)
+		if (at > text && is_lower(at[-1]) && is_path(at + 1))
+			return true;
+	return false;
 }
 
 static bool is_controller(const char *text)
 {
-	static const char path[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-				   "/-._~%!$&'()*+,;=:";
 	const char *slash = strchr(text, '/');
 
-	return slash && slash[1] && !slash[1 + strspn(slash + 1, path)] &&
-	       is_dns(text, (size_t)(slash - text), false);
+	return slash && is_path(slash + 1) && is_dns(text, (size_t)(slash - text), false);
 }
 
 bool gw_is_ip(const char *text)

@@ -132,7 +132,7 @@ static bool parse_time(const char *text, int64_t *ret_us)
 		for (rest++; isdigit((unsigned char)*rest); rest++, unit /= 10)
 			us += (*rest - '0') * unit;
 	if (strcmp(rest, "Z") != 0) {
-		const char *end = fits_shape(rest + 1, "00:00");
+		const char *end = *rest ? fits_shape(rest + 1, "00:00") : NULL;
 
 		if ((*rest != '+' && *rest != '-') || !end || *end ||
 		    sscanf(rest + 1, "%2d:%2d", &hours, &minutes) != 2 || hours > 23 ||
@@ -249,4 +249,23 @@ int gw_read(const struct yaml_node *node, const struct gw_type *type, const char
 	}
 	*ret_object = o;
 	return r.n_errors ? -EINVAL : 0;
+}
+
+struct gw_object *gw_read_name(const struct yaml_node *node, enum gw_kind kind)
+{
+	const struct yaml_node *meta = yaml_get(node, "metadata");
+	const struct yaml_node *name = meta ? yaml_get(meta, "name") : NULL;
+	const struct yaml_node *ns = meta ? yaml_get(meta, "namespace") : NULL;
+	struct gw_object *o = calloc(1, sizeof(*o));
+	bool has_ns = ns && ns->type == YAML_SCALAR && *ns->text;
+
+	if (!o)
+		return NULL;
+	o->kind = kind;
+	o->ns = strdup(!kinds[kind].has_namespace ? "" : has_ns ? ns->text : "default");
+	if (name && name->type == YAML_SCALAR)
+		o->name = strdup(name->text);
+	if (!o->ns || (name && name->type == YAML_SCALAR && !o->name))
+		return gw_object_free(o);
+	return o;
 }

@@ -177,34 +177,58 @@ void gw_warn_of_fields(struct gw_reading *r, const struct yaml_node *node, enum 
 
 /* --- types ----------------------------------------------------------------------------------- */
 
-void gw_warn_of_type(const struct yaml_node *node, const struct gw_type *type, const char *file,
-		     struct config_problems *problems)
+/* A slip, or a type without a group. @len: of the group in @version. */
+static bool is_near_group(const char *version, size_t len, const char *group)
+{
+	_cleanup_free_ char *its = strndup(version, len);
+	struct nearest nearest = nearest_to(group);
+
+	if (!len || !*group || !its)
+		return !len;
+	nearest_try(&nearest, its);
+	return nearest.best && nearest.distance <= 3;
+}
+
+static char *describe(const struct gw_type *type, enum gw_kind kind, const char *version)
+{
+	const char *word = gw_kind_word(kind), *group = gw_kind_group(kind);
+	size_t len = strlen(group);
+	char *text = NULL;
+	char shown[100];
+	int n;
+
+	if (strcmp(type->kind, word) != 0)
+		n = asprintf(&text, "kind %s is not read, skipping (%s?)", type->kind, word);
+	else if (strncmp(type->api_version, group, len) != 0 ||
+		 version != type->api_version + len + !!len)
+		n = asprintf(&text, "%s: apiVersion \"%s\" is not read, skipping (%s%sv1?)", word,
+			     log_quote(shown, sizeof(shown), type->api_version,
+				       strlen(type->api_version)),
+			     group, len ? "/" : "");
+	else
+		n = asprintf(&text, "%s: version \"%s\" is not read, skipping (those that are: %s)",
+			     word, log_quote(shown, sizeof(shown), version, strlen(version)),
+			     gw_kind_versions(kind));
+	return n < 0 ? NULL : text;
+}
+
+bool gw_warn_of_type(const struct yaml_node *node, const struct gw_type *type, const char *file,
+		     struct config_problems *problems, enum gw_kind *ret_kind)
 {
 	const char *slash = strchr(type->api_version, '/');
 	const char *version = slash ? slash + 1 : type->api_version;
 	size_t group = slash ? (size_t)(slash - type->api_version) : 0;
-	_cleanup_free_ char *text = NULL;
-	char shown[100];
-	int len = 0;
 
-	for (enum gw_kind kind = 0; kind < GW_KINDS; kind++) {
-		const char *its_group = gw_kind_group(kind), *word = gw_kind_word(kind);
+	for (enum gw_kind kind = 0; kind < GW_CRD; kind++) {
+		_cleanup_free_ char *text = NULL;
 
-		if (strlen(its_group) != group ||
-		    strncmp(its_group, type->api_version, group) != 0 ||
-		    strcasecmp(type->kind, word) != 0)
+		if (strcasecmp(type->kind, gw_kind_word(kind)) != 0 ||
+		    !is_near_group(type->api_version, group, gw_kind_group(kind)))
 			continue;
-		if (strcmp(type->kind, word) != 0)
-			len = asprintf(&text, "kind %s is not read, skipping (%s?)", type->kind,
-				       word);
-		else if (kind != GW_CRD)
-			len = asprintf(&text,
-				       "%s: version \"%s\" is not read, skipping (those that are: "
-				       "%s)",
-				       word,
-				       log_quote(shown, sizeof(shown), version, strlen(version)),
-				       gw_kind_versions(kind));
-		warn_once(node, file, problems, len < 0 ? NULL : text);
-		return;
+		text = describe(type, kind, version);
+		warn_once(node, file, problems, text);
+		*ret_kind = kind;
+		return true;
 	}
+	return false;
 }
