@@ -249,8 +249,15 @@ int load_again(struct router *router, const char *path, struct config_problems *
 		err = load_texts(router, texts, n,
 				 lacks_a_file ? LOAD_ALL_OR_NOTHING : LOAD_GOOD_OBJECTS, false,
 				 NULL, problems, ret_why);
+	else if (!err) /* What was left out still is. */
+		problems->n_errors += router_config(router)->n_object_errors;
 	config_texts_free(texts, n);
 	return lacks_a_file ? -EIO : err;
+}
+
+static bool has_left_out(const struct config *running)
+{
+	return running && running->n_object_errors;
 }
 
 int load_request(struct router *router, const json_t *files, enum load_mode mode, bool dry_run,
@@ -263,7 +270,8 @@ int load_request(struct router *router, const json_t *files, enum load_mode mode
 	*ret_why = NULL;
 	if (err)
 		return err;
-	if (!dry_run && change(router, texts, n, changes, problems))
+	if (!dry_run && !has_left_out(router_config(router)) &&
+	    change(router, texts, n, changes, problems))
 		return 0;
 	return load_texts(router, texts, n, mode, dry_run, changes, problems, ret_why);
 }

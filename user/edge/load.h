@@ -35,7 +35,8 @@ int load_commit(struct router *router, struct config *config, enum load_mode mod
 		struct tables_changes *changes, struct config_problems *problems, char **ret_why);
 /*
  * Read @path again and put it in force, LOAD_GOOD_OBJECTS; only what is different, if that is a
- * few Kubernetes objects. As load_commit(); -EIO when a file of a directory cannot be read.
+ * few Kubernetes objects. As load_commit(); -EIO when a file of a directory cannot be read. Errors
+ * of objects that were left out before, and still are, are counted in @problems, not told again.
  */
 int load_again(struct router *router, const char *path, struct config_problems *problems,
 	       char **ret_why);

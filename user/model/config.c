@@ -415,7 +415,7 @@ static int load(struct loader *loader, const struct config_text *texts, size_t n
 	config_each_native(loader, read_routes);
 	loader->config->has_bad_route = loader->n_route_errors;
 	loader->config->has_fatal = problems->n_errors - loader->n_errors_before >
-				    loader->n_route_errors + loader->n_object_errors;
+				    loader->n_route_errors + loader->config->n_object_errors;
 	return loader->reader.err;
 }
 
@@ -442,8 +442,9 @@ int config_parse_texts(const struct config_text *texts, size_t n, struct config 
 		return err;
 	}
 	(void)config_check_loops(loader.config, NULL, 0, problems);
-	loader.config->has_problems =
-		problems->n > first || problems->n_errors > loader.n_errors_before;
+	/* Beyond the most that are kept, nobody knows whose they are. */
+	loader.config->has_problems = problems->n - first > loader.n_object_problems ||
+				      problems->n >= CONFIG_PROBLEMS_MAX;
 	if (problems->n > first)
 		qsort_r(problems->items + first, problems->n - first, sizeof(*problems->items),
 			compare_problems, problems);

@@ -121,9 +121,11 @@ struct config {
 	 * the user asked for. */
 	bool has_fatal;
 	bool has_bad_route; /* some error was in a route that is no TLSRoute's */
-	/* Something was wrong or worth a warning: it is read as a whole again (config_change.h). */
+	/* Something else than an object was wrong or worth a warning: it is read as a whole again
+	 * (config_change.h). */
 	bool has_problems;
-	char **files; /* names that the positions above point to */
+	size_t n_object_errors; /* of the objects that are left out */
+	char **files;		/* names that the positions above point to */
 	size_t n_files;
 };
 

@@ -203,7 +203,7 @@ static int list_gone(struct search *s)
 		if (s->is_there[i])
 			continue;
 		s->is_different = true;
-		if (!document->is_plain)
+		if (!document->is_plain || document->has_problems)
 			return -EAGAIN;
 		objects->n_skipped -= document->batch.n_skipped;
 		err = append(&objects->out, &document->batch);

@@ -43,7 +43,7 @@ static int read_objects(struct loader *loader, const struct yaml_node *document,
 	size_t n_errors = r->problems->n_errors;
 	int err = gateway_read(document, r->file, r->problems, batch);
 
-	loader->n_object_errors += r->problems->n_errors - n_errors;
+	loader->config->n_object_errors += r->problems->n_errors - n_errors;
 	return err == -EINVAL ? 0 : err;
 }
 
@@ -144,9 +144,10 @@ static int read_document(struct loader *loader, const char *file, const struct d
 	if (!err && yaml)
 		err = read_tree(loader, yaml, &batch, &is_native);
 	kept->n_nodes = yaml ? yaml_tree_nodes(yaml) : 0;
-	/* Beyond the most that are kept, nobody knows. */
-	kept->is_plain =
-		!is_native && problems->n == n_problems && n_problems < CONFIG_PROBLEMS_MAX;
+	kept->is_plain = !is_native && yaml;
+	kept->has_problems = problems->n != n_problems;
+	if (kept->is_plain)
+		loader->n_object_problems += problems->n - n_problems;
 	if (err)
 		gateway_batch_fini(&batch);
 	else

@@ -23,7 +23,8 @@ struct loader {
 	uint32_t nodes;				    /* of all documents that were read */
 	struct config_pos given[READER_FIELDS_MAX]; /* settings, which may stand once in all */
 	size_t n_errors_before;			    /* in the list, of others */
-	size_t n_route_errors, n_object_errors;
+	size_t n_route_errors;
+	size_t n_object_problems; /* in the list: of objects, with nothing native beside them */
 
 	/* What must not stand twice, or not too often. */
 	struct seen *listener_names; /* bad listeners too: their routes are not to blame */

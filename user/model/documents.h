@@ -28,9 +28,10 @@ int documents_split(const char *text, size_t len, struct document **ret, size_t 
 struct kept_document {
 	uint32_t refs;
 	uint32_t hash; /* of the text */
-	/* It holds Kubernetes objects alone, nothing was wrong with them, and these are they. */
+	/* It holds Kubernetes objects alone; these are they. */
 	bool is_plain;
-	uint32_t n_nodes; /* of its tree, aliases written out */
+	bool has_problems; /* with the objects: errors, for which some are left out, or warnings */
+	uint32_t n_nodes;  /* of its tree, aliases written out */
 	struct gateway_batch batch;
 	size_t len;
 	char text[];

@@ -313,17 +313,17 @@ int gateway_keep(struct gateway *gw, struct gateway_batch *batch, struct config_
 	return err;
 }
 
-/* Is it one of those with errors, for all that can be read of their names? */
-static bool may_be_bad(const struct gateway *gw, const struct gw_object *o)
+bool gw_may_be_bad(const struct gateway *gw, const struct gw_object *o)
 {
-	for (size_t i = 0; i < gw->n_bad; i++) {
+	bool found = gw->n_unknown;
+
+	for (size_t i = 0; i < gw->n_bad && !found; i++) {
 		const struct gw_object *bad = gw->bad[i];
 
-		if (bad->kind == o->kind && (!bad->ns || !strcmp(bad->ns, o->ns)) &&
-		    (!bad->name || !strcmp(bad->name, o->name)))
-			return true;
+		found = bad->kind == o->kind && (!bad->ns || !strcmp(bad->ns, o->ns)) &&
+			(!bad->name || !strcmp(bad->name, o->name));
 	}
-	return false;
+	return found;
 }
 
 char *gateway_lost(const struct gateway *before, const struct gateway *next)
@@ -333,8 +333,7 @@ char *gateway_lost(const struct gateway *before, const struct gateway *next)
 	for (size_t i = 0; before && i < before->n; i++) {
 		const struct gw_object *o = before->objects[i];
 
-		if (gw_find(next, o->kind, o->ns, o->name) ||
-		    !(next->n_unknown || may_be_bad(next, o)))
+		if (gw_find(next, o->kind, o->ns, o->name) || !gw_may_be_bad(next, o))
 			continue;
 		if (asprintf(&text, "%s %s%s%s", gw_kind_word(o->kind), o->ns, *o->ns ? "/" : "",
 			     o->name) < 0)

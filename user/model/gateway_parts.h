@@ -209,6 +209,8 @@ struct gw_object *gw_find(const struct gateway *gateway, enum gw_kind kind, cons
 			  const char *name);
 /* There is one among the bad ones; @ns and @name NULL: any. */
 bool gw_is_bad(const struct gateway *gateway, enum gw_kind kind, const char *ns, const char *name);
+/* Is @object, which is not in the store, one of the bad ones, for all that can be read of those? */
+bool gw_may_be_bad(const struct gateway *gateway, const struct gw_object *object);
 /* The next EndpointSlice of a Service; *@at begins as INDEX_START. */
 struct gw_object *gw_next_slice(const struct gateway *gateway, const char *ns, const char *service,
 				uint32_t *at);
