@@ -65,14 +65,14 @@ static bool is_tls_family(const struct gw_listener *l)
 	return l->protocol == GW_TLS || l->protocol == GW_HTTPS;
 }
 
-/* NULL = the two can stand beside each other. */
+/* Of two on one port. NULL = they can stand beside each other. */
 static const char *conflict_of(const struct gw_listener *a, const struct gw_listener *b)
 {
 	bool has_same_name = a->hostname && b->hostname ? !strcmp(a->hostname, b->hostname)
 							: a->hostname == b->hostname;
 
-	if (a->port != b->port || a->protocol == GW_UDP || b->protocol == GW_UDP)
-		return a->port == b->port && a->protocol == b->protocol ? "ProtocolConflict" : NULL;
+	if (a->protocol == GW_UDP || b->protocol == GW_UDP)
+		return a->protocol == b->protocol ? "ProtocolConflict" : NULL;
 	if (is_tls_family(a) != is_tls_family(b) && a->protocol != GW_OTHER &&
 	    b->protocol != GW_OTHER)
 		return "ProtocolConflict";
@@ -123,20 +123,34 @@ static void find_rival(const struct gw_resolving *r, const struct gw_object *o,
 	l->rival = rival->name;
 }
 
-void gw_find_conflicts(const struct gw_resolving *r, struct gw_object *o, struct gw_listener *l)
+/* Listeners of @o that those of @other, which shares an address with it, are in the way of. */
+static void compare_gateways(const struct gw_resolving *r, struct gw_object *o,
+			     const struct gw_object *other)
 {
-	struct gateway *gw = r->gw;
+	for (size_t i = 0; i < o->n_listeners; i++) {
+		struct gw_listener *l = &o->listeners[i];
 
-	for (size_t i = 0; i < gw->n && !l->conflict; i++) {
-		struct gw_object *other = gw->objects[i];
+		for (size_t k = 0; k < other->n_listeners && !l->conflict; k++) {
+			const struct gw_listener *rival = &other->listeners[k];
 
-		if (other->kind != GW_GATEWAY || !other->is_ours || !share_address(o, other))
-			continue;
-		for (size_t k = 0; k < other->n_listeners && !l->conflict; k++)
-			if (&other->listeners[k] != l && !is_void(r, o, l) &&
-			    !is_void(r, other, &other->listeners[k]))
-				l->conflict = conflict_of(l, &other->listeners[k]);
+			if (rival != l && rival->port == l->port && !is_void(r, o, l) &&
+			    !is_void(r, other, rival))
+				l->conflict = conflict_of(l, rival);
+		}
 	}
-	if (!l->conflict)
-		find_rival(r, o, l);
+}
+
+void gw_find_conflicts(const struct gw_resolving *r, struct gw_object *o)
+{
+	const struct gateway *gw = r->gw;
+
+	for (size_t i = 0; i < gw->n; i++) {
+		const struct gw_object *other = gw->objects[i];
+
+		if (other->kind == GW_GATEWAY && other->is_ours && share_address(o, other))
+			compare_gateways(r, o, other);
+	}
+	for (size_t i = 0; i < o->n_listeners; i++)
+		if (!o->listeners[i].conflict)
+			find_rival(r, o, &o->listeners[i]);
 }

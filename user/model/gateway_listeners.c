@@ -190,8 +190,8 @@ void gw_resolve_gateways(struct gw_resolving *r)
 	for (size_t i = 0; i < gw->n; i++) {
 		struct gw_object *o = gw->objects[i];
 
-		for (size_t k = 0; o->kind == GW_GATEWAY && o->is_ours && k < o->n_listeners; k++)
-			gw_find_conflicts(r, o, &o->listeners[k]);
+		if (o->kind == GW_GATEWAY && o->is_ours)
+			gw_find_conflicts(r, o);
 	}
 	for (size_t i = 0; i < gw->n; i++) {
 		struct gw_object *o = gw->objects[i];

@@ -35,8 +35,8 @@ size_t gw_n_addresses_of(const struct gw_object *o);
 bool gw_is_address_spare(const struct gw_object *o, size_t number);
 /* Is what dials @ip within @place? :: is all addresses, 0.0.0.0 all of IPv4. */
 bool gw_is_within(const uint8_t ip[16], const uint8_t place[16]);
-/* Sets conflict and rival of @l. */
-void gw_find_conflicts(const struct gw_resolving *r, struct gw_object *o, struct gw_listener *l);
+/* Sets conflict and rival of its listeners. */
+void gw_find_conflicts(const struct gw_resolving *r, struct gw_object *o);
 /* The configuration's own listener with this address and @l's port and name; NULL = none. */
 const struct config_listener *gw_native_at(const struct gw_resolving *r, const uint8_t ip[16],
 					   const struct gw_listener *l);
