@@ -134,17 +134,18 @@ static int read_document(struct loader *loader, const char *file, const struct d
 	struct kept_document *kept = kept_document_new(document);
 	struct gateway_batch batch = {};
 	struct yaml_tree *yaml = NULL;
-	bool is_native = false;
+	bool is_native = false, is_whole;
 	int err;
 
 	if (!kept)
 		return -ENOMEM;
 	loader->reader.file = file;
 	err = load_tree(loader, file, document, &yaml);
+	is_whole = problems->n == n_problems;
 	if (!err && yaml)
 		err = read_tree(loader, yaml, &batch, &is_native);
 	kept->n_nodes = yaml ? yaml_tree_nodes(yaml) : 0;
-	kept->is_plain = !is_native && yaml;
+	kept->is_plain = !is_native && is_whole;
 	kept->has_problems = problems->n != n_problems;
 	if (kept->is_plain)
 		loader->n_object_problems += problems->n - n_problems;

@@ -24,7 +24,7 @@ struct loader {
 	struct config_pos given[READER_FIELDS_MAX]; /* settings, which may stand once in all */
 	size_t n_errors_before;			    /* in the list, of others */
 	size_t n_route_errors;
-	size_t n_object_problems; /* in the list: of objects, with nothing native beside them */
+	size_t n_object_problems; /* in the list: of plain documents */
 
 	/* What must not stand twice, or not too often. */
 	struct seen *listener_names; /* bad listeners too: their routes are not to blame */
