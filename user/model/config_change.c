@@ -232,7 +232,7 @@ static int find(struct config_change *change, const struct config_text *texts, s
 			   .before = config->documents,
 			   .is_there = is_there,
 			   .unused = unused};
-	int err = is_there && unused ? 0 : -ENOMEM;
+	int err = is_there && unused ? document_memory_reserve(&change->memory, n_before) : -ENOMEM;
 
 	for (uint32_t i = 0; unused && i < n_before; i++)
 		unused[i] = i;

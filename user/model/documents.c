@@ -104,14 +104,25 @@ static bool is_same(const struct kept_document *kept, const struct document *doc
 	return kept->len == document->len && !memcmp(kept->text, document->text, kept->len);
 }
 
-uint32_t document_memory_find(const struct document_memory *memory, const struct document *document)
+static uint32_t find(const struct document_memory *memory, const struct document *document,
+		     uint32_t hash)
 {
-	uint32_t hash = hash_of(document), at = INDEX_START, i;
+	uint32_t at = INDEX_START, i;
 
 	while ((i = index_next(&memory->by_text, hash, &at)) != INDEX_NONE)
 		if (is_same(memory->items[i].document, document))
 			break;
 	return i;
+}
+
+uint32_t document_memory_find(const struct document_memory *memory, const struct document *document)
+{
+	return find(memory, document, hash_of(document));
+}
+
+int document_memory_reserve(struct document_memory *memory, size_t n)
+{
+	return index_reserve(&memory->by_text, n);
 }
 
 int document_memory_add(struct document_memory *memory, struct kept_document *kept,
@@ -128,7 +139,7 @@ int document_memory_add(struct document_memory *memory, struct kept_document *ke
 		return -ENOMEM;
 	memory->items = grown;
 	/* Only the first of a text is in the index: thousands of empty ones would make it slow. */
-	first = document_memory_find(memory, &document);
+	first = find(memory, &document, kept->hash);
 	if (first == INDEX_NONE) {
 		if (index_add(&memory->by_text, kept->hash, (uint32_t)memory->n))
 			return -ENOMEM;

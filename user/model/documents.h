@@ -56,6 +56,8 @@ struct document_memory {
 	struct index by_text; /* the first of each */
 };
 
+/* Room for @n texts without growing. 0 or -ENOMEM. */
+int document_memory_reserve(struct document_memory *memory, size_t n);
 /* Takes a reference to @kept. 0 or -ENOMEM. */
 int document_memory_add(struct document_memory *memory, struct kept_document *kept,
 			const char *file, uint32_t first_line);

@@ -272,14 +272,28 @@ static int add_insteads(struct builder *b, struct table_listener *listener)
 
 /* --- public ------------------------------------------------------------------------------ */
 
+/* At least; growing later copies all that is there. */
+static int reserve(struct builder *b, const struct config *file, size_t n_cli)
+{
+	size_t n_routes = file->n_routes + n_cli, n_backends = 0;
+	int r;
+
+	for (size_t i = 0; i < file->n_routes; i++)
+		n_backends += file->routes[i].n_backends;
+	if (n_backends > TW_BACKENDS_MAX)
+		n_backends = TW_BACKENDS_MAX;
+	r = index_reserve(&b->by_name, n_routes);
+	if (!r)
+		r = index_reserve(&b->by_route, n_routes);
+	return r ? r : index_reserve(&b->by_backend, n_backends);
+}
+
 static int build(struct builder *b, const struct config *file, const struct config_route *cli,
 		 size_t n_cli)
 {
 	size_t n_errors;
-	int r = index_reserve(&b->by_name, file->n_routes + n_cli);
+	int r = reserve(b, file, n_cli);
 
-	if (!r)
-		r = index_reserve(&b->by_route, file->n_routes + n_cli);
 	for (size_t i = 0; i < file->n_listeners && !r; i++)
 		r = names_add_listener(b, &file->listeners[i]);
 	for (size_t i = 0; i < b->table->n_listeners && !r; i++)
