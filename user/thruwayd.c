@@ -270,6 +270,7 @@ int main(int argc, char **argv)
 	 */
 	router_close(router, unpin);
 	reload_fini(&reload);
+	api_fini(&handler.api);
 	control_close(control);
 	return code;
 }

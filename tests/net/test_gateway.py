@@ -181,11 +181,19 @@ def test_a_slip_in_a_type_loses_nothing(hosts, run, echo):
     one = echo(2, "one")
     services, first = service("s", one.address, one.port), ROUTE % ("r", "app.example.com", "{name: s, port: 443}")
     daemon = run(objects(GATEWAY, first, services))
-    for slip in ("kind: TlsRoute", "kind: tlsroute"):
+    for slip in ("kind: TlsRoute", "kind: TSLRoute", "kind: TLSRoutes"):
         daemon.hangup(objects(GATEWAY, first.replace("kind: TLSRoute", slip), services), "TLSRoute default/r would be lost by a mistake")
     for slip in ("gateway.networking.k8s.io/v1beta1", "gateway.networking.k8.io/v1", "v1"):
         daemon.hangup(objects(GATEWAY, first.replace("gateway.networking.k8s.io/v1", slip), services),
                       "TLSRoute default/r would be lost by a mistake")
+    item = first.strip().replace("\n", "\n  ")
+    for slip in ("kind: TlsRouteList\napiVersion: gateway.networking.k8s.io/v1\nitems:\n- " + item,
+                 "kind: list\napiVersion: v1\nitems:\n- " + item, "kind: List\napiVersion: v1\nitmes:\n- " + item,
+                 first.replace("name: r", "nmae: r"), first.replace("name: r", "name: ~"),
+                 first.replace("kind: TLSRoute", "kind: TlsRoute").replace("name: r", "name: R")):
+        daemon.hangup(objects(GATEWAY, slip, services), "TLSRoute default/r would be lost by a mistake")
+    done = daemon.cli("apply", "-f", "-", input=objects(GATEWAY, first.replace("TLSRoute", "TlsRoute"), services), check=False)
+    assert done.returncode == 1 and "TLSRoute default/r would be lost by a mistake" in done.stderr
     assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
     # What was never in force can be lost by nothing, whatever it is called.
     strangers = (first.replace("kind: TLSRoute", "kind: TlsRoute").replace("{name: r}", "{name: q}"),
@@ -195,6 +203,35 @@ def test_a_slip_in_a_type_loses_nothing(hosts, run, echo):
     daemon.hangup(objects(GATEWAY, services, *strangers), "TLSRoute default/r would be lost by a mistake")
     daemon.hangup(objects(GATEWAY, services, strangers[0]), "reloaded ")
     assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "rst"
+
+
+def test_a_namesake_with_an_error_is_no_reason_to_go_back_to_an_older_one(hosts, run, echo):
+    one, two = echo(2, "one"), echo(3, "two", port=9001)
+    rest = (GATEWAY, service("s", one.address, one.port), service("t", two.address, two.port))
+    old, new = (ROUTE % ("r", "app.example.com", f"{{name: {name}, port: 443}}") for name in "st")
+    daemon = run(objects(old, new, *rest))
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "two"
+    bad = new.replace("app.", "App.")
+    daemon.hangup(objects(old, bad, *rest), "TLSRoute default/r would be lost by a mistake")
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "two"
+    # Where it stood so at start, it holds up nothing.
+    with run.prepared(objects(old, bad, *rest)) as other:
+        daemon.close()
+        other.start()
+        other.hangup(objects(old, bad, ROUTE % ("q", "www.example.com", "{name: t, port: 443}"), *rest), "reloaded ")
+        assert [backend_of(hosts.client, ROUTER4, hello(f"{name}.example.com")) for name in ("app", "www")] == ["one", "two"]
+
+
+def test_a_terminator_that_is_this_router_changes_nothing(hosts, run, echo):
+    one = echo(2, "one")
+    web = '{name: web, port: 443, protocol: HTTPS, hostname: w.example.com, tls: {certificateRefs: [{name: c}]}}'
+    rest = (gateway('{name: tls, port: 443, protocol: TLS, tls: {mode: Passthrough}}', web),
+            ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", one.address, one.port))
+    daemon = run(objects(f"terminate: {one.address}:{one.port}", *rest))
+    daemon.hangup(objects("terminate: 127.0.0.1:443", *rest), "the running configuration stays as it was")
+    assert backend_of(hosts.client, ROUTER4, hello("w.example.com")) == "one"
+    with open(daemon.log, encoding="utf-8") as log:
+        assert log.read().count("of this router: a loop") == 1
 
 
 def test_partial_needs_something_good(hosts, run, echo):

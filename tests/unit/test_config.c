@@ -258,6 +258,29 @@ static void errors_have_the_places_of_warnings(void **state)
 	config_problems_fini(&problems);
 }
 
+static void an_error_behind_many_warnings_says_what_it_is(void **state)
+{
+	struct config_problems problems;
+	struct config *config;
+	struct text text;
+	FILE *out = text_begin(&text, "listeners: [{port: 443, prot: 1}]\n");
+
+	(void)state;
+	for (int i = 0; i < 2 * CONFIG_PROBLEMS_MAX; i++)
+		fprintf(out, "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: n, f%d: 1}\n",
+			i);
+	fputs("---\nroutes: [{hostname: a.example}]\n", out);
+	fclose(out);
+	config_problems_init(&problems);
+	assert_int_equal(config_parse("f", text.bytes, text.len, &config, &problems), -EINVAL);
+	assert_int_equal(problems.n, CONFIG_PROBLEMS_MAX);
+	for (size_t i = 0; i < problems.n; i++)
+		assert_true(strlen(problems.items[i].text) > 1);
+	config_free(config);
+	config_problems_fini(&problems);
+	free(text.bytes);
+}
+
 /* A look-up that walks a list would take minutes for this. */
 static void a_hundred_thousand_routes_load_in_seconds(void **state)
 {
@@ -614,6 +637,7 @@ int main(void)
 		cmocka_unit_test(aliases_cannot_explode),
 		cmocka_unit_test(the_list_of_problems_is_bounded_and_the_count_is_not),
 		cmocka_unit_test(errors_have_the_places_of_warnings),
+		cmocka_unit_test(an_error_behind_many_warnings_says_what_it_is),
 		cmocka_unit_test(a_hundred_thousand_routes_load_in_seconds),
 		cmocka_unit_test(several_inputs_make_one_configuration),
 		cmocka_unit_test_setup_teardown(a_directory_is_read_in_the_order_of_its_names,

@@ -73,9 +73,9 @@ static void write_part(FILE *out, const struct part *part)
 			"spec:\n  parentRefs: [{name: %s}]\n  hostnames: [h%u.example.com]\n"
 			"  rules: [{backendRefs: [{name: s%u, port: 443, weight: %u}, "
 			"{name: s%u, port: %u}]}]\n",
-			part->number, 1 + any(1) + part->number % 5,
-			part->variant == 3 ? "nobody" : "gw", part->number % 7, near, part->variant,
-			(near + part->variant) % 50, part->variant == 2 ? 1 : 443);
+			part->number, 1 + part->variant, part->variant == 3 ? "nobody" : "gw",
+			part->number % 7, near, part->variant, (near + part->variant) % 50,
+			part->variant == 2 ? 1 : 443);
 		break;
 	case 1:
 		fprintf(out,

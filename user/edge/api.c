@@ -155,6 +155,11 @@ static json_t *apply(struct api *api, const json_t *request)
 
 /* --- the daemon itself ------------------------------------------------------------------- */
 
+void api_fini(struct api *api)
+{
+	free(api->reload.why);
+}
+
 void api_note_reload(struct api *api, size_t n_errors)
 {
 	free(api->reload.why);

@@ -23,6 +23,7 @@ struct api {
 	struct api_reload reload;
 };
 
+void api_fini(struct api *api);
 /* A configuration is in force, or could not be (@why is taken). */
 void api_note_reload(struct api *api, size_t n_errors);
 void api_note_failure(struct api *api, char *why);

@@ -176,6 +176,27 @@ static json_t *explain_no_bind(struct router *router, const json_t *request, con
 	return answer;
 }
 
+/* How well a connection to @ip fits a bind: the best has it. 0 = not at all. */
+static unsigned int rank(const struct tables_bind *bind, const uint8_t ip[16])
+{
+	if (!memcmp(bind->key.addr, ip, 16))
+		return 3;
+	if (!addr_is_any(bind->key.addr) || (addr_is_ipv4(bind->key.addr) && !addr_is_ipv4(ip)))
+		return 0;
+	return addr_is_ipv4(bind->key.addr) ? 2 : 1;
+}
+
+static bool has_connections(const struct tables_bind *binds, size_t n, size_t number,
+			    const uint8_t ip[16])
+{
+	unsigned int own = rank(&binds[number], ip);
+
+	for (size_t i = 0; i < n; i++)
+		if (binds[i].key.port == binds[number].key.port && rank(&binds[i], ip) > own)
+			return false;
+	return own;
+}
+
 json_t *explain_request(struct router *router, const json_t *request)
 {
 	const json_t *port = json_object_get(request, "port");
@@ -194,7 +215,7 @@ json_t *explain_request(struct router *router, const json_t *request)
 
 		if (port && ntohs(binds[i].key.port) != json_integer_value(port))
 			continue;
-		if (address && memcmp(binds[i].key.addr, ip, 16) && !addr_is_any(binds[i].key.addr))
+		if (address && !has_connections(binds, n, i, ip))
 			continue;
 		wrong = read_question(request, &q);
 		if (wrong) {

@@ -181,12 +181,12 @@ static const char *find_refused(const struct config *running, const struct confi
 	return refused;
 }
 
-/* *@why is then what. */
+/* *@why is then what. @running NULL: nothing. */
 static bool would_lose(const struct config *running, const struct config *config, char **why)
 {
 	_cleanup_free_ char *lost =
-		config->gateway ? gateway_lost(running->gateway, config->gateway) : NULL;
-	const char *name = lost ? lost : find_refused(running, config);
+		running && config->gateway ? gateway_lost(running->gateway, config->gateway) : NULL;
+	const char *name = lost || !running ? lost : find_refused(running, config);
 
 	if (name && asprintf(why, "%s would be lost by a mistake", name) < 0)
 		*why = NULL;
@@ -199,16 +199,22 @@ static bool is_usable(const struct config *config, const struct config *running,
 {
 	switch (mode) {
 	case LOAD_ALL_OR_NOTHING:
-		return !problems->n_errors;
+		return !problems->n_errors && !would_lose(running, config, why);
 	case LOAD_GOOD_OBJECTS:
 		return !config->has_fatal && !config->has_bad_route &&
-		       (!running || !would_lose(running, config, why));
+		       !would_lose(running, config, why);
 	case LOAD_GOOD_ROUTES:
 		return !problems->n_errors || (!config->has_fatal && config_has_good_route(config));
 	case LOAD_WHAT_CAN_BE:
 		break;
 	}
 	return load_can_start(config);
+}
+
+/* What the table has no room for: left out alone, or an error of the whole? */
+static bool is_strict(enum load_mode mode)
+{
+	return mode == LOAD_ALL_OR_NOTHING || mode == LOAD_GOOD_OBJECTS;
 }
 
 int load_commit(struct router *router, struct config *config, enum load_mode mode, bool dry_run,
@@ -219,8 +225,7 @@ int load_commit(struct router *router, struct config *config, enum load_mode mod
 		config_free(config);
 		return -EINVAL;
 	}
-	return router_set_config(router, config, dry_run, mode < LOAD_GOOD_ROUTES, changes,
-				 problems, why);
+	return router_set_config(router, config, dry_run, is_strict(mode), changes, problems, why);
 }
 
 /* @texts, read as a whole. */

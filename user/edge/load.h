@@ -11,7 +11,7 @@
 #include "edge/router.h"
 
 enum load_mode {
-	/* Any error: nothing changes (apply). */
+	/* Any error, or a slip by which something in force would go: nothing changes (apply). */
 	LOAD_ALL_OR_NOTHING,
 	/* An error inside a Kubernetes object leaves it out, as the API server would, if it is new:
 	 * what is served is not lost by a slip. Other errors: nothing changes (reload). */

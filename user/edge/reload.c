@@ -220,5 +220,4 @@ void reload_dispatch(struct reload *r, short mounts_revents)
 void reload_fini(struct reload *r)
 {
 	watch_close(r->watch);
-	free(r->api->reload.why);
 }

@@ -194,6 +194,8 @@ void config_route_spoil(struct config_route *route);
 
 void config_problems_init(struct config_problems *problems);
 void config_problems_fini(struct config_problems *problems);
+/* Another one would only be counted. */
+bool config_problems_is_full(const struct config_problems *problems, bool is_warning);
 /* Add a problem; @pos may be NULL. The text is copied; so is the file's name. */
 void config_problem_add(struct config_problems *problems, const struct config_pos *pos,
 			bool is_warning, const char *fmt, ...)

@@ -76,7 +76,7 @@ static void begin_file(struct search *s, const char *file)
 
 static int note_moved(struct config_change *change, struct kept_document *document, int64_t lines)
 {
-	struct moved *grown = reallocarray(change->moved, change->n_moved + 1, sizeof(*grown));
+	struct moved *grown = config_room(change->moved, change->n_moved, sizeof(*grown));
 
 	if (!grown)
 		return -ENOMEM;

@@ -2,6 +2,7 @@
 /* Backends that are listeners of this router: a connection to one would come back for ever. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/addr.h"
@@ -90,19 +91,42 @@ static bool check_backends(const struct config *config, const struct owner *owne
 	return is_good;
 }
 
-static bool check_listener(const struct config *config, const struct config_listener *l,
+/* What has been reported is not to be found again. */
+static bool check_and_drop(const struct config *config, const struct owner *owner,
+			   struct config_backend **backends, size_t *n, const struct host *host,
+			   const uint8_t *ports, struct config_problems *problems)
+{
+	if (check_backends(config, owner, *backends, *n, host, ports, problems, NULL))
+		return true;
+	free(*backends);
+	*backends = NULL;
+	*n = 0;
+	return false;
+}
+
+static bool check_listener(const struct config *config, struct config_listener *l,
 			   const struct host *host, const uint8_t *ports,
 			   struct config_problems *problems)
 {
 	const struct owner owner = {"listener", l->name, &l->pos};
 	bool is_good =
-		check_backends(config, &owner, l->no_sni, l->n_no_sni, host, ports, problems, NULL);
+		check_and_drop(config, &owner, &l->no_sni, &l->n_no_sni, host, ports, problems);
 
-	is_good &= check_backends(config, &owner, l->unknown_name, l->n_unknown_name, host, ports,
-				  problems, NULL);
-	is_good &= check_backends(config, &owner, l->not_tls, l->n_not_tls, host, ports, problems,
-				  NULL);
+	is_good &= check_and_drop(config, &owner, &l->unknown_name, &l->n_unknown_name, host, ports,
+				  problems);
+	is_good &=
+		check_and_drop(config, &owner, &l->not_tls, &l->n_not_tls, host, ports, problems);
 	return is_good;
+}
+
+/* Who serves what is terminated; the routes to it have no backends of their own. */
+static bool check_terminator(struct config *config, const struct host *host, const uint8_t *ports,
+			     struct config_problems *problems)
+{
+	const struct owner owner = {"setting", "terminate", NULL};
+
+	return check_and_drop(config, &owner, &config->terminate, &config->n_terminate, host, ports,
+			      problems);
 }
 
 static bool check_route(const struct config *config, const struct config_route *route,
@@ -145,12 +169,14 @@ int config_check_loops(struct config *config, const uint8_t (*addrs)[16], size_t
 	note_ports(config, ports);
 	for (size_t i = 0; i < config->n_listeners; i++)
 		is_good &= check_listener(config, &config->listeners[i], &host, ports, problems);
+	is_good &= check_terminator(config, &host, ports, problems);
 	config->has_fatal |= !is_good;
 	for (size_t i = 0; i < config->n_routes; i++) {
 		struct config_route *route = &config->routes[i];
 		_cleanup_free_ char *why = NULL;
 
-		if (check_route(config, route, &host, ports, problems, &why))
+		if (gateway_is_terminated(config->gateway, i) ||
+		    check_route(config, route, &host, ports, problems, &why))
 			continue;
 		config_route_spoil(route);
 		if (route->yields_names)

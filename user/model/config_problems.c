@@ -43,12 +43,15 @@ static const char *own_file(struct config_problems *problems, const char *file)
 	return copy;
 }
 
+/* Errors have the places of warnings. */
+bool config_problems_is_full(const struct config_problems *problems, bool is_warning)
+{
+	return (is_warning ? problems->n : problems->n_errors) >= CONFIG_PROBLEMS_MAX;
+}
+
 /* The last one makes room for an error. */
 static void drop_warning(struct config_problems *problems)
 {
-	/* As many errors as there are places: no warning has one. */
-	if (problems->n_errors >= CONFIG_PROBLEMS_MAX)
-		return;
 	for (size_t i = problems->n; i-- > 0;) {
 		if (!problems->items[i].is_warning)
 			continue;
@@ -63,15 +66,16 @@ static void drop_warning(struct config_problems *problems)
 void config_problem_add(struct config_problems *problems, const struct config_pos *pos,
 			bool is_warning, const char *fmt, ...)
 {
+	bool is_full = config_problems_is_full(problems, is_warning);
 	struct config_problem problem = {.is_warning = is_warning};
 	struct config_problem *grown;
 	va_list ap;
 
-	if (problems->n >= CONFIG_PROBLEMS_MAX && !is_warning)
+	if (problems->n >= CONFIG_PROBLEMS_MAX && !is_full)
 		drop_warning(problems);
 	/* Counted even where memory is short: an error must not pass for success. */
 	problems->n_errors += !is_warning;
-	if (problems->n >= CONFIG_PROBLEMS_MAX)
+	if (is_full)
 		return;
 	va_start(ap, fmt);
 	if (vasprintf(&problem.text, fmt, ap) < 0)

@@ -35,6 +35,7 @@ struct gateway *gateway_free(struct gateway *gw)
 	index_fini(&gw->grants);
 	index_fini(&gw->by_hint);
 	index_fini(&gw->users);
+	index_fini(&gw->by_bad);
 	free(gw->by_age);
 	free(gw->objects);
 	free(gw);
@@ -71,18 +72,6 @@ struct gw_object *gw_find(const struct gateway *gw, enum gw_kind kind, const cha
 	uint32_t i = find_number(gw, kind, ns, name);
 
 	return i == INDEX_NONE ? NULL : gw->objects[i];
-}
-
-bool gw_is_bad(const struct gateway *gw, enum gw_kind kind, const char *ns, const char *name)
-{
-	for (size_t i = 0; i < gw->n_bad; i++) {
-		const struct gw_object *o = gw->bad[i];
-
-		if (o->kind == kind && (!ns || gw_same_text(o->ns, ns)) &&
-		    (!name || gw_same_text(o->name, name)))
-			return true;
-	}
-	return false;
 }
 
 const char *gw_service_of(const struct gw_object *slice)
@@ -261,10 +250,15 @@ int gw_store_remove(struct gateway *gw, const struct gw_object *o)
 static int keep(struct gateway *gw, struct gw_object *o, struct config_problems *problems)
 {
 	struct gw_object *was = gw_find(gw, o->kind, o->ns, o->name);
+	size_t n = gw->n;
 	int err;
 
-	if (!was)
-		return gw_store_add(gw, o);
+	if (!was) {
+		err = gw_store_add(gw, o);
+		if (err && gw->n == n)
+			gw_object_free(o);
+		return err;
+	}
 	config_problem_add(problems, &o->pos, true,
 			   "%s %s%s%s: stands at %s:%u, too; this one counts",
 			   gw_kind_word(o->kind), o->ns, *o->ns ? "/" : "", o->name, was->pos.file,
@@ -275,72 +269,17 @@ static int keep(struct gateway *gw, struct gw_object *o, struct config_problems 
 	return err;
 }
 
-/* Takes them, and the list. */
-static int keep_bad(struct gateway *gw, struct gateway_batch *batch)
-{
-	struct gw_object **grown;
-	int err = 0;
-
-	if (!batch->n_bad)
-		return 0;
-	grown = reallocarray(gw->bad, gw->n_bad + batch->n_bad, sizeof(struct gw_object *));
-	if (grown) {
-		memcpy(grown + gw->n_bad, batch->bad, batch->n_bad * sizeof(struct gw_object *));
-		gw->bad = grown;
-		gw->n_bad += batch->n_bad;
-	} else {
-		err = -ENOMEM;
-		for (size_t i = 0; i < batch->n_bad; i++)
-			gw_object_free(batch->bad[i]);
-	}
-	free(batch->bad);
-	batch->bad = NULL;
-	batch->n_bad = 0;
-	return err;
-}
-
 int gateway_keep(struct gateway *gw, struct gateway_batch *batch, struct config_problems *problems)
 {
-	int err = keep_bad(gw, batch);
+	int err = gw_keep_bad(gw, batch);
 
 	gw->n_skipped += batch->n_skipped;
-	gw->n_unknown += batch->n_unknown;
 	for (size_t i = 0; i < batch->n; i++)
 		if (!err)
 			err = keep(gw, batch->objects[i], problems);
 		else
 			gw_object_free(batch->objects[i]);
 	return err;
-}
-
-bool gw_may_be_bad(const struct gateway *gw, const struct gw_object *o)
-{
-	bool found = gw->n_unknown;
-
-	for (size_t i = 0; i < gw->n_bad && !found; i++) {
-		const struct gw_object *bad = gw->bad[i];
-
-		found = bad->kind == o->kind && (!bad->ns || !strcmp(bad->ns, o->ns)) &&
-			(!bad->name || !strcmp(bad->name, o->name));
-	}
-	return found;
-}
-
-char *gateway_lost(const struct gateway *before, const struct gateway *next)
-{
-	char *text = NULL;
-
-	for (size_t i = 0; before && i < before->n; i++) {
-		const struct gw_object *o = before->objects[i];
-
-		if (gw_find(next, o->kind, o->ns, o->name) || !gw_may_be_bad(next, o))
-			continue;
-		if (asprintf(&text, "%s %s%s%s", gw_kind_word(o->kind), o->ns, *o->ns ? "/" : "",
-			     o->name) < 0)
-			text = NULL;
-		break;
-	}
-	return text;
 }
 
 /* --- endpoints and counts -------------------------------------------------------------------- */

@@ -37,7 +37,7 @@ struct gateway_batch {
 	/* Those with an error, and those whose type is nearly one of ours: what could be read. */
 	struct gw_object **bad;
 	size_t n_bad;
-	size_t n_unknown; /* errors of which nobody can tell what object they are about */
+	size_t n_unknown; /* errors and slips of which nobody can tell what object they are about */
 };
 
 /*
@@ -77,6 +77,9 @@ size_t gateway_n_skipped(const struct gateway *gateway);
  * status. 0 or -ENOMEM.
  */
 int gateway_resolve(struct gateway *gateway, struct config *config);
+
+/* Is the route number @i of the configuration one to its terminator? @gateway may be NULL. */
+bool gateway_is_terminated(const struct gateway *gateway, size_t i);
 
 /*
  * The route number @i of the configuration, which was made of an object, cannot be served because

@@ -53,7 +53,8 @@ static int skip(const struct yaml_node *node, const struct gw_type *type, const 
 	enum gw_kind kind;
 
 	batch->n_skipped++;
-	if (!gw_warn_of_type(node, type, file, problems, &kind))
+	batch->n_unknown += gw_warn_of_near_list(node, type, file, problems);
+	if (!gw_warn_of_near_type(node, type, file, problems, &kind))
 		return 0;
 	o = gw_read_name(node, kind);
 	return o ? append(&batch->bad, &batch->n_bad, o) : -ENOMEM;
@@ -137,6 +138,7 @@ static int read_list(const struct yaml_node *list, const struct gw_type *item_ty
 		if (yaml_is(list->items[2 * i], "items") && list->items[2 * i + 1] != items)
 			return complain(list->items[2 * i], file, "List: items: stands twice",
 					problems, batch);
+	batch->n_unknown += gw_warn_of_list_fields(list, file, problems) && !items;
 	if (!items || yaml_is_null(items))
 		return 0;
 	if (items->type != YAML_SEQUENCE)

@@ -72,7 +72,7 @@ static bool stands_twice(const struct gateway_change *change)
 static bool may_lose(const struct gateway_change *change)
 {
 	for (size_t i = 0; i < change->out.n; i++)
-		if (gw_may_be_bad(change->gateway, change->out.objects[i]) &&
+		if (gw_may_be_lost(change->gateway, change->out.objects[i]) &&
 		    !find(&change->in, change->out.objects[i]))
 			return true;
 	return false;

@@ -37,9 +37,16 @@ void gw_check_keys(struct gw_reading *r, const struct yaml_node *node, const cha
 
 /* gateway_unknown.c: warns of fields that objects of @kind do not have. */
 void gw_warn_of_fields(struct gw_reading *r, const struct yaml_node *node, enum gw_kind kind);
-/* Is @type, which is not read, nearly one that is, @*ret_kind? Then it is warned of. */
-bool gw_warn_of_type(const struct yaml_node *node, const struct gw_type *type, const char *file,
-		     struct config_problems *problems, enum gw_kind *ret_kind);
+/* Is @type, which is not read, nearly one that is, @*ret_kind? Then it warns of it. */
+bool gw_warn_of_near_type(const struct yaml_node *node, const struct gw_type *type,
+			  const char *file, struct config_problems *problems,
+			  enum gw_kind *ret_kind);
+/* Is it nearly a list that is read, or one of such objects? Likewise. */
+bool gw_warn_of_near_list(const struct yaml_node *node, const struct gw_type *type,
+			  const char *file, struct config_problems *problems);
+/* Warns of fields that a list does not have; are there any? */
+bool gw_warn_of_list_fields(const struct yaml_node *list, const char *file,
+			    struct config_problems *problems);
 
 /* What a text must look like. */
 struct gw_pattern {

@@ -162,7 +162,7 @@ static bool has_kind(const struct gateway *gw, enum gw_kind kind)
 	for (size_t i = 0; i < gw->n; i++)
 		if (gw->objects[i]->kind == kind)
 			return true;
-	return gw_is_bad(gw, kind, NULL, NULL);
+	return gw_has_bad(gw, kind);
 }
 
 /* Where there is no class at all, there is nobody else to serve a Gateway. */

@@ -200,6 +200,7 @@ struct gateway {
 	size_t n_skipped;
 	struct gw_object **bad;	 /* not among objects; this and */
 	size_t n_bad, n_unknown; /* as in struct gateway_batch */
+	struct index by_bad;	 /* kind, namespace and name */
 };
 
 /* gateway.c; either may be NULL, which is the same as NULL alone. */
@@ -207,10 +208,6 @@ bool gw_same_text(const char *a, const char *b);
 /* NULL = there is none. */
 struct gw_object *gw_find(const struct gateway *gateway, enum gw_kind kind, const char *ns,
 			  const char *name);
-/* There is one among the bad ones; @ns and @name NULL: any. */
-bool gw_is_bad(const struct gateway *gateway, enum gw_kind kind, const char *ns, const char *name);
-/* Is @object, which is not in the store, one of the bad ones, for all that can be read of those? */
-bool gw_may_be_bad(const struct gateway *gateway, const struct gw_object *object);
 /* The next EndpointSlice of a Service; *@at begins as INDEX_START. */
 struct gw_object *gw_next_slice(const struct gateway *gateway, const char *ns, const char *service,
 				uint32_t *at);
@@ -225,6 +222,15 @@ const struct gw_hint *gw_next_hint(const struct gateway *gateway, const char *ns
 				   const char *service, uint32_t *at);
 /* The next ReferenceGrant of a namespace; *@at as above. */
 struct gw_object *gw_next_grant(const struct gateway *gateway, const char *ns, uint32_t *at);
+
+/* gateway_bad.c: takes the bad ones of @batch. 0 or -ENOMEM. */
+int gw_keep_bad(struct gateway *gateway, struct gateway_batch *batch);
+bool gw_has_bad(const struct gateway *gateway, enum gw_kind kind);
+/* Is it one of them, for all that can be read of their names? */
+bool gw_may_be_bad(const struct gateway *gateway, enum gw_kind kind, const char *ns,
+		   const char *name);
+/* Likewise of one that is not in the store, also where nobody knows of what kind one is. */
+bool gw_may_be_lost(const struct gateway *gateway, const struct gw_object *object);
 
 /* By kind, namespace and name: as for strcmp(). */
 int gw_compare(const struct gw_object *a, const struct gw_object *b);

@@ -180,3 +180,9 @@ void gw_add_listeners(struct gw_resolving *r, struct gw_object *o)
 			add_terminated(r, o, l);
 	}
 }
+
+/* They come before all others. */
+bool gateway_is_terminated(const struct gateway *gw, size_t i)
+{
+	return gw && i < gw->first_route;
+}

@@ -206,7 +206,7 @@ static void read_meta(struct gw_reading *r, const struct yaml_node *node, struct
 		return;
 	}
 	o->name = gw_read_text(r, meta, "metadata", "name", kinds[o->kind].has_label ? 63 : 253,
-			       kinds[o->kind].has_label ? &gw_label : &gw_subdomain, true, "");
+			       kinds[o->kind].has_label ? &gw_label : &gw_subdomain, true, NULL);
 	read_namespace(r, meta, o);
 	snprintf(r->object, sizeof(r->object), "%s %s%s%s", kinds[o->kind].word, o->ns ? o->ns : "",
 		 o->ns && *o->ns ? "/" : "", o->name ? o->name : "");
@@ -253,19 +253,15 @@ int gw_read(const struct yaml_node *node, const struct gw_type *type, const char
 
 struct gw_object *gw_read_name(const struct yaml_node *node, enum gw_kind kind)
 {
-	const struct yaml_node *meta = yaml_get(node, "metadata");
-	const struct yaml_node *name = meta ? yaml_get(meta, "name") : NULL;
-	const struct yaml_node *ns = meta ? yaml_get(meta, "namespace") : NULL;
+	struct config_problems problems;
+	struct gw_reading r = {.problems = &problems};
 	struct gw_object *o = calloc(1, sizeof(*o));
-	bool has_ns = ns && ns->type == YAML_SCALAR && *ns->text;
 
 	if (!o)
 		return NULL;
+	config_problems_init(&problems);
 	o->kind = kind;
-	o->ns = strdup(!kinds[kind].has_namespace ? "" : has_ns ? ns->text : "default");
-	if (name && name->type == YAML_SCALAR)
-		o->name = strdup(name->text);
-	if (!o->ns || (name && name->type == YAML_SCALAR && !o->name))
-		return gw_object_free(o);
-	return o;
+	read_meta(&r, node, o);
+	config_problems_fini(&problems);
+	return r.err ? gw_object_free(o) : o;
 }

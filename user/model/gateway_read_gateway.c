@@ -186,10 +186,6 @@ static void read_listener(struct gw_reading *r, const struct yaml_node *node, co
 {
 	l->name = gw_read_text(r, node, path, "name", 253, &gw_subdomain, true, "");
 	l->hostname = gw_read_text(r, node, path, "hostname", 253, &gw_hostname, false, NULL);
-	if (l->hostname && !*l->hostname) {
-		free(l->hostname);
-		l->hostname = NULL;
-	}
 	l->port = gw_read_number(r, node, path, "port", 1, 65535, true, 0);
 	l->protocol_text = gw_read_text(r, node, path, "protocol", 255, &gw_protocol, true, "");
 	l->protocol = protocol_of(l->protocol_text);

@@ -69,10 +69,15 @@ static bool rule_fits(const struct gw_selector_rule *rule, const char *value)
 	}
 }
 
+/* Of one with errors nobody knows them: NotIn must not take it for that. */
+static bool has_known_labels(const struct gateway *gw, const char *ns)
+{
+	return gw_find(gw, GW_NAMESPACE, "", ns) || !gw_may_be_bad(gw, GW_NAMESPACE, "", ns);
+}
+
 bool gw_selector_fits(const struct gateway *gw, const struct gw_listener *l, const char *ns)
 {
-	/* Of a namespace with errors nobody knows the labels: NotIn must not take it for that. */
-	if (!l->has_selector || gw_selector_fault(l) || gw_is_bad(gw, GW_NAMESPACE, "", ns))
+	if (!l->has_selector || gw_selector_fault(l) || !has_known_labels(gw, ns))
 		return false;
 	for (size_t i = 0; i < l->n_labels; i++) {
 		const char *value = label_of(gw, ns, l->labels[i].key);

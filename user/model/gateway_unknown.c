@@ -4,6 +4,7 @@
  * what is served without a word, since the API server drops such fields and others skip such kinds.
  * They are warned of, each once for a whole load.
  */
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -177,6 +178,23 @@ void gw_warn_of_fields(struct gw_reading *r, const struct yaml_node *node, enum 
 
 /* --- types ----------------------------------------------------------------------------------- */
 
+/* In any case, and with one letter too many, too few, another one, or at another place. */
+static bool is_near_word(const char *text, const char *word)
+{
+	char lower[2][40];
+	struct nearest nearest;
+
+	if (strlen(text) >= sizeof(lower[0]) || strlen(word) >= sizeof(lower[0]))
+		return false;
+	for (size_t i = 0; i < sizeof(lower[0]); i++) {
+		lower[0][i] = (char)tolower((unsigned char)text[strnlen(text, i)]);
+		lower[1][i] = (char)tolower((unsigned char)word[strnlen(word, i)]);
+	}
+	nearest = nearest_to(lower[1]);
+	nearest_try(&nearest, lower[0]);
+	return nearest.best && nearest.distance <= 1;
+}
+
 /* A slip, or a type without a group. @len: of the group in @version. */
 static bool is_near_group(const char *version, size_t len, const char *group)
 {
@@ -189,46 +207,107 @@ static bool is_near_group(const char *version, size_t len, const char *group)
 	return nearest.best && nearest.distance <= 3;
 }
 
-static char *describe(const struct gw_type *type, enum gw_kind kind, const char *version)
+static size_t group_len(const struct gw_type *type)
+{
+	const char *slash = strchr(type->api_version, '/');
+
+	return slash ? (size_t)(slash - type->api_version) : 0;
+}
+
+static bool find_near(const struct gw_type *type, enum gw_kind *ret)
+{
+	for (enum gw_kind kind = 0; kind < GW_CRD; kind++)
+		if (is_near_word(type->kind, gw_kind_word(kind)) &&
+		    is_near_group(type->api_version, group_len(type), gw_kind_group(kind))) {
+			*ret = kind;
+			return true;
+		}
+	return false;
+}
+
+static bool has_group(const struct gw_type *type, enum gw_kind kind)
+{
+	const char *group = gw_kind_group(kind);
+
+	return strlen(group) == group_len(type) &&
+	       !strncmp(group, type->api_version, strlen(group));
+}
+
+static char *describe(const struct gw_type *type, enum gw_kind kind)
 {
 	const char *word = gw_kind_word(kind), *group = gw_kind_group(kind);
-	size_t len = strlen(group);
-	char *text = NULL;
 	char shown[100];
+	char *text = NULL;
 	int n;
 
 	if (strcmp(type->kind, word) != 0)
-		n = asprintf(&text, "kind %s is not read, skipping (%s?)", type->kind, word);
-	else if (strncmp(type->api_version, group, len) != 0 ||
-		 version != type->api_version + len + !!len)
+		n = asprintf(&text, "kind %s is not read, skipping (%s?)",
+			     log_quote(shown, sizeof(shown), type->kind, strlen(type->kind)), word);
+	else if (!has_group(type, kind))
 		n = asprintf(&text, "%s: apiVersion \"%s\" is not read, skipping (%s%sv1?)", word,
 			     log_quote(shown, sizeof(shown), type->api_version,
 				       strlen(type->api_version)),
-			     group, len ? "/" : "");
-	else
+			     group, *group ? "/" : "");
+	else {
+		const char *version = type->api_version + group_len(type) + !!*group;
+
 		n = asprintf(&text, "%s: version \"%s\" is not read, skipping (those that are: %s)",
 			     word, log_quote(shown, sizeof(shown), version, strlen(version)),
 			     gw_kind_versions(kind));
+	}
 	return n < 0 ? NULL : text;
 }
 
-bool gw_warn_of_type(const struct yaml_node *node, const struct gw_type *type, const char *file,
-		     struct config_problems *problems, enum gw_kind *ret_kind)
+bool gw_warn_of_near_type(const struct yaml_node *node, const struct gw_type *type,
+			  const char *file, struct config_problems *problems,
+			  enum gw_kind *ret_kind)
 {
-	const char *slash = strchr(type->api_version, '/');
-	const char *version = slash ? slash + 1 : type->api_version;
-	size_t group = slash ? (size_t)(slash - type->api_version) : 0;
+	_cleanup_free_ char *text = NULL;
 
-	for (enum gw_kind kind = 0; kind < GW_CRD; kind++) {
-		_cleanup_free_ char *text = NULL;
+	if (!find_near(type, ret_kind))
+		return false;
+	text = describe(type, *ret_kind);
+	warn_once(node, file, problems, text);
+	return true;
+}
 
-		if (strcasecmp(type->kind, gw_kind_word(kind)) != 0 ||
-		    !is_near_group(type->api_version, group, gw_kind_group(kind)))
-			continue;
-		text = describe(type, kind, version);
-		warn_once(node, file, problems, text);
-		*ret_kind = kind;
-		return true;
-	}
-	return false;
+/* --- lists ----------------------------------------------------------------------------------- */
+
+bool gw_warn_of_near_list(const struct yaml_node *node, const struct gw_type *type,
+			  const char *file, struct config_problems *problems)
+{
+	size_t len = strlen(type->kind);
+	_cleanup_free_ char *item = strdup(type->kind), *text = NULL;
+	const struct gw_type item_type = {type->api_version, item};
+	const char *word = "";
+	enum gw_kind kind;
+	char shown[100];
+
+	if (!item || len < 4 || strcasecmp(item + len - 4, "list") != 0)
+		return false;
+	item[len - 4] = '\0';
+	if (*item && !find_near(&item_type, &kind))
+		return false;
+	word = *item ? gw_kind_word(kind) : "";
+	if (asprintf(&text, "kind %s of apiVersion %s is not read, skipping (a %sList of %s%s%s?)",
+		     type->kind,
+		     log_quote(shown, sizeof(shown), type->api_version, strlen(type->api_version)),
+		     word, *word ? gw_kind_group(kind) : "",
+		     *word && *gw_kind_group(kind) ? "/" : "", "v1") < 0)
+		text = NULL;
+	warn_once(node, file, problems, text);
+	return true;
+}
+
+bool gw_warn_of_list_fields(const struct yaml_node *list, const char *file,
+			    struct config_problems *problems)
+{
+	static const struct known fields = {0, "", "apiVersion items kind metadata"};
+	struct gw_reading r = {.file = file, .problems = problems, .object = "List"};
+	bool found = false;
+
+	check_keys(&r, &fields, list);
+	for (size_t i = 0; i < list->n; i++)
+		found |= !has_key(fields.keys, list->items[2 * i]);
+	return found;
 }

@@ -47,7 +47,7 @@ static void report(struct reader *r, const struct reader_path *path, const struc
 	_cleanup_free_ char *text = NULL;
 	char where[PATH_TEXT_SIZE] = "";
 
-	if (r->problems->n >= CONFIG_PROBLEMS_MAX) { /* only counts it */
+	if (config_problems_is_full(r->problems, is_warning)) { /* only counts it */
 		config_problem_add(r->problems, &pos, is_warning, "-");
 		return;
 	}
@@ -133,7 +133,7 @@ static void unknown_key(struct reader *r, const struct reader_path *path,
 	char shown[READER_SHOW_SIZE], known[256];
 
 	/* Millions of such keys are worth no thought each. */
-	if (r->problems->n >= CONFIG_PROBLEMS_MAX) {
+	if (config_problems_is_full(r->problems, false)) {
 		reader_error(r, path, key, "unknown key");
 		return;
 	}
