@@ -277,16 +277,26 @@ def test_a_route_keeps_its_counters_and_connections_where_its_listeners_change(h
         assert (route["listeners"], route["stats"]["connections"]) == (["default/gateway/new"], 1)
 
 
-def test_a_route_to_this_router_itself_says_so(hosts, run):
-    daemon = run(objects(GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", "127.0.0.1", 443)))
+@pytest.mark.parametrize("address", ["127.0.0.1", ROUTER4])
+def test_a_route_to_this_router_itself_says_so(hosts, run, address):
+    daemon = run(objects(GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", address, 443)))
     assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "rst"
     item, = daemon.json("status", "tlsroute/r")["items"]
     reasons = {c["type"]: (c["status"], c["reason"]) for c in item["status"]["parents"][0]["conditions"]}
     assert reasons == {"Accepted": ("True", "Accepted"), "ResolvedRefs": ("False", "UnsupportedValue")}
     said = daemon.cli("route", "explain", "app.example.com").stdout
-    assert "in the way    TLSRoute default/r: ResolvedRefs=False/UnsupportedValue: the backend 127.0.0.1:443 is" in said, said
+    assert f"in the way    TLSRoute default/r: ResolvedRefs=False/UnsupportedValue: the backend {address}:443 is" in said, said
     done = daemon.cli("check", "-f", daemon.file, check=False)
-    assert f"{daemon.file}:11:1: error: route default/r: the backend" in done.stderr, done.stderr
+    # Which addresses this host has, check does not ask.
+    assert (f"{daemon.file}:11:1: error: route default/r: the backend" in done.stderr) == (address == "127.0.0.1"), done.stderr
+    # A change in place leads back just the same.
+    slow = service("t", "192.0.2.9", 443)
+    daemon.hangup(objects(GATEWAY, ROUTE % ("r", "app.example.com", "{name: t, port: 443}"), slow, service("s", address, 443)),
+                  "reloaded ")
+    daemon.hangup(objects(GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), slow, service("s", address, 443)),
+                  "default/r would be lost by a mistake")
+    done = daemon.cli("route", "add", "cli.example.com", f"{address}:443", check=False)
+    assert done.returncode == 1 and "loop" in done.stderr
 
 
 def test_objects_beside_it_make_no_lone_loop_good(hosts, run):
