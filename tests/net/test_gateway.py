@@ -199,10 +199,63 @@ def test_a_slip_in_a_type_loses_nothing(hosts, run, echo):
     strangers = (first.replace("kind: TLSRoute", "kind: TlsRoute").replace("{name: r}", "{name: q}"),
                  ROUTE % ("Nope", "b.example.com", "{name: s, port: 443}"), "{apiVersion: v1, metadata: {name: x}}")
     daemon.hangup(objects(GATEWAY, first, services, *strangers), "reloaded .*, without the objects that have errors")
-    # Nobody can tell whether the nameless one was this; without it, it may go.
-    daemon.hangup(objects(GATEWAY, services, *strangers), "TLSRoute default/r would be lost by a mistake")
-    daemon.hangup(objects(GATEWAY, services, strangers[0]), "reloaded ")
+    daemon.hangup(objects(GATEWAY, services, *strangers), "reloaded ")
     assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "rst"
+
+
+SELECTED = gateway('{name: tls, port: 443, protocol: TLS, hostname: "*.example.com", tls: {mode: Passthrough}, allowedRoutes: '
+                   '{namespaces: {from: Selector, selector: {matchExpressions: [{key: tier, operator: NotIn, values: [prod]}]}}}}')
+WEB = "{apiVersion: v1, kind: Namespace, metadata: {name: web, labels: {tier: %s}}}"
+
+
+@pytest.mark.parametrize("after", [
+    WEB.replace("Namespace", "Namespce") % "test", WEB.replace("v1", "core/v1") % "test", WEB % '"not a value!"',
+    WEB.replace("name: web", "nme: web") % "test", WEB.replace("name: web", "name: w, name: web") % "test",
+    "{apiVersion: v1, kind: namespaceList, items: [{metadata: {name: web}}]}", "{apiVersion: v1, kind: Namespace}",
+    "{apiVersion: v1, kind: Secret, kind: Namespace, metadata: {name: web}}", '{apiVersion: v1, kind: "Namespace\\0", metadata: {name: web}}'])
+def test_a_slip_in_a_namespace_changes_nobodys_isolation(hosts, run, echo, after):
+    one = echo(2, "one")
+    local = ROUTE % ("r", "app.example.com", "{name: s, port: 443}")
+    rest = (SELECTED, local, local.replace("{name: r}", "{name: r, namespace: web}").replace("name: gateway", "name: gateway, namespace: default")
+            .replace("app.", "web.").replace("name: s,", "name: s, namespace: default,"), service("s", one.address, one.port),
+            "{apiVersion: gateway.networking.k8s.io/v1, kind: ReferenceGrant, metadata: {name: g}, spec: {from: [{group: "
+            "gateway.networking.k8s.io, kind: TLSRoute, namespace: web}], to: [{group: '', kind: Service}]}}")
+
+    def served():
+        return [name for name in ("app", "web") if backend_of(hosts.client, ROUTER4, hello(f"{name}.example.com")) == "one"]
+
+    # It was known, and it was not.
+    for before, then in ((WEB % "prod", ["app"]), ("", ["app", "web"])):
+        daemon = run(objects(before, *rest))
+        assert served() == then
+        mark = daemon.process.mark()
+        daemon.hangup(objects(after, *rest), "would be lost by a mistake|reloaded ")
+        assert served() == then
+        if before:
+            daemon.process.wait_for("Namespace web would be lost", after=mark)
+        daemon.close()
+
+
+def test_a_class_with_an_error_makes_no_gateway_somebody_elses(hosts, run, echo):
+    one = echo(2, "one")
+    rest = (GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", one.address, one.port))
+    daemon = run(objects(*rest))
+    for word, controller in (("GatewayClass", "not a controller"), ("Gatewayclass", "example.com/x")):
+        daemon.hangup(objects("{apiVersion: gateway.networking.k8s.io/v1, kind: %s, metadata: {name: x}, spec: {controllerName: %s}}"
+                              % (word, controller), *rest), "Gateway default/gateway would be lost by a mistake")
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
+
+
+def test_what_was_bad_before_holds_nothing_up(hosts, run, echo):
+    one = echo(2, "one")
+    first, other = (ROUTE % (name, f"{name}.example.com", "{name: s, port: 443}") for name in ("r", "q"))
+    junk = ("{apiVersion: v1, metadata: {name: x}}", first.replace("name: r", "nme: r"), first.replace("/v1", "/v1beta9"))
+    rest = (GATEWAY, *junk, service("s", one.address, one.port), other)
+    daemon = run(objects(first, *rest))
+    daemon.hangup(objects(*rest), "reloaded ")
+    assert [backend_of(hosts.client, ROUTER4, hello(f"{name}.example.com")) for name in "rq"] == ["rst", "one"]
+    daemon.hangup(objects(*junk), "would be lost by a mistake")
+    assert backend_of(hosts.client, ROUTER4, hello("q.example.com")) == "one"
 
 
 def test_a_namesake_with_an_error_is_no_reason_to_go_back_to_an_older_one(hosts, run, echo):

@@ -141,13 +141,21 @@ bool load_can_start(const struct config *config)
 	return !config->has_fatal && (!config->has_bad_route || config_has_good_route(config));
 }
 
+static bool leads_somewhere(const struct config_route *route)
+{
+	for (size_t i = 0; i < route->n_backends; i++)
+		if (!route->backends[i].is_invalid)
+			return true;
+	return false;
+}
+
 /* The routes that are served, by their names. 0 or -ENOMEM. */
 static int index_served(const struct config *running, struct index *by_name)
 {
 	int err = index_reserve(by_name, running->n_routes);
 
 	for (size_t i = 0; i < running->n_routes && !err; i++)
-		if (!running->routes[i].is_bad)
+		if (leads_somewhere(&running->routes[i]))
 			err = index_add(by_name, index_hash_text(0, running->routes[i].name),
 					(uint32_t)i);
 	return err;
@@ -188,6 +196,9 @@ static bool would_lose(const struct config *running, const struct config *config
 		running && config->gateway ? gateway_lost(running->gateway, config->gateway) : NULL;
 	const char *name = lost || !running ? lost : find_refused(running, config);
 
+	/* Without any error, this is one by itself. */
+	if (!name && running && running->n_listeners && !config->n_listeners)
+		name = "the last listener";
 	if (name && asprintf(why, "%s would be lost by a mistake", name) < 0)
 		*why = NULL;
 	return name;

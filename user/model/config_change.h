@@ -14,8 +14,8 @@ struct config_change;
 /*
  * Find what is different in @texts. 0 and a new *@ret_change, for config_change_free(); @config is
  * to outlive it. -EAGAIN: it is not a few TLSRoutes, Services and EndpointSlices, or something is
- * wrong with one of them, or one goes that a bad object may be meant for: read the whole. Or
- * -ENOMEM. (Bad objects may stand beside them and stay what they are: @config->n_object_errors.)
+ * wrong with one of them: read the whole. Or -ENOMEM. (Bad objects may stand beside them and stay
+ * what they are: @config->n_object_errors.)
  */
 int config_change_find(struct config *config, const struct config_text *texts, size_t n,
 		       struct config_change **ret_change);

@@ -57,9 +57,10 @@ void gateway_batch_fini(struct gateway_batch *batch);
 int gateway_keep(struct gateway *gateway, struct gateway_batch *batch,
 		 struct config_problems *problems);
 /*
- * What @next, in the place of @before (NULL = nothing was), perhaps loses by an error or a slip in
- * a type: the first of those that are gone where a bad one has its name, or one that nobody can
- * read. For a message, to be freed by the caller. NULL: none, or no memory.
+ * What @next, in the place of @before (NULL = nothing was; both are resolved), perhaps loses by an
+ * error or a slip in a type: the first of those that are gone where a bad one has come with its
+ * name, or one that nobody can read. For a message, to be freed by the caller. NULL: none, or no
+ * memory.
  */
 char *gateway_lost(const struct gateway *before, const struct gateway *next);
 /*

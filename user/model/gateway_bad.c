@@ -56,36 +56,80 @@ bool gw_has_bad(const struct gateway *gw, enum gw_kind kind)
 	return false;
 }
 
-/* One with just this; NULL = what cannot be read. */
-static bool stands(const struct gateway *gw, enum gw_kind kind, const char *ns, const char *name)
+/* How many have just this; NULL = what cannot be read. */
+static size_t count(const struct gateway *gw, enum gw_kind kind, const char *ns, const char *name)
 {
 	uint32_t hash = hash_of(kind, ns, name), at = INDEX_START, i;
+	size_t n = 0;
 
 	while ((i = index_next(&gw->by_bad, hash, &at)) != INDEX_NONE)
-		if (gw->bad[i]->kind == kind && gw_same_text(gw->bad[i]->ns, ns) &&
-		    gw_same_text(gw->bad[i]->name, name))
-			return true;
-	return false;
+		n += gw->bad[i]->kind == kind && gw_same_text(gw->bad[i]->ns, ns) &&
+		     gw_same_text(gw->bad[i]->name, name);
+	return n;
 }
 
-bool gw_may_be_bad(const struct gateway *gw, enum gw_kind kind, const char *ns, const char *name)
+/* Is it one of them, for all that can be read of their names? */
+static bool may_be_bad(const struct gateway *gw, enum gw_kind kind, const char *ns,
+		       const char *name)
 {
-	return stands(gw, kind, ns, name) || stands(gw, kind, ns, NULL) ||
-	       stands(gw, kind, NULL, name) || stands(gw, kind, NULL, NULL);
+	return count(gw, kind, ns, name) || count(gw, kind, ns, NULL) ||
+	       count(gw, kind, NULL, name) || count(gw, kind, NULL, NULL);
 }
 
-bool gw_may_be_lost(const struct gateway *gw, const struct gw_object *o)
+bool gw_knows_namespace(const struct gateway *gw, const char *ns)
 {
-	return gw->n_unknown || gw_may_be_bad(gw, o->kind, o->ns, o->name);
+	return gw_find(gw, GW_NAMESPACE, "", ns) || !may_be_bad(gw, GW_NAMESPACE, "", ns);
+}
+
+/* --- what is lost by them --------------------------------------------------------------------- */
+
+/* There is one more of them than before: those that were there already are not what it was. */
+static bool has_come(const struct gateway *before, const struct gateway *next, enum gw_kind kind,
+		     const char *ns, const char *name)
+{
+	return count(next, kind, ns, name) > count(before, kind, ns, name);
+}
+
+static bool may_have_become_bad(const struct gateway *before, const struct gateway *next,
+				const struct gw_object *o)
+{
+	return next->n_unknown > before->n_unknown ||
+	       has_come(before, next, o->kind, o->ns, o->name) ||
+	       has_come(before, next, o->kind, o->ns, NULL) ||
+	       has_come(before, next, o->kind, NULL, o->name) ||
+	       has_come(before, next, o->kind, NULL, NULL);
+}
+
+static size_t n_attached(const struct gw_object *route)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < route->n_parents; i++)
+		n += (size_t)__builtin_popcountll(route->parents[i].attached);
+	return n;
+}
+
+/* A bad class makes Gateways somebody else's, a bad Namespace its routes unwelcome. */
+static bool is_lost_by_others(const struct gateway *before, const struct gateway *next,
+			      const struct gw_object *o, const struct gw_object *after)
+{
+	if (o->kind == GW_GATEWAY)
+		return o->is_ours && !after->is_ours && gw_has_bad(next, GW_CLASS) &&
+		       !gw_has_bad(before, GW_CLASS);
+	return o->kind == GW_ROUTE && n_attached(after) < n_attached(o) &&
+	       !gw_knows_namespace(next, o->ns) && gw_knows_namespace(before, o->ns);
 }
 
 /* It is gone; or a bad namesake has come beside it, which may be what it was to be changed to. */
 static bool is_lost(const struct gateway *before, const struct gateway *next,
 		    const struct gw_object *o)
 {
-	if (!gw_find(next, o->kind, o->ns, o->name))
-		return gw_may_be_lost(next, o);
-	return stands(next, o->kind, o->ns, o->name) && !stands(before, o->kind, o->ns, o->name);
+	const struct gw_object *after = gw_find(next, o->kind, o->ns, o->name);
+
+	if (!after)
+		return may_have_become_bad(before, next, o);
+	return has_come(before, next, o->kind, o->ns, o->name) ||
+	       is_lost_by_others(before, next, o, after);
 }
 
 char *gateway_lost(const struct gateway *before, const struct gateway *next)

@@ -7,15 +7,18 @@
 #include "base/cleanup.h"
 #include "model/gateway_fields.h"
 
+static const char *text_of(const struct yaml_node *node)
+{
+	return node && node->type == YAML_SCALAR && strlen(node->text) == node->n ? node->text
+										  : NULL;
+}
+
 /* The type that a node says it is of; NULL = it does not say. */
 static struct gw_type type_of(const struct yaml_node *node)
 {
-	const struct yaml_node *version = yaml_get(node, "apiVersion"),
-			       *kind = yaml_get(node, "kind");
-
 	return (struct gw_type){
-		.api_version = version && version->type == YAML_SCALAR ? version->text : NULL,
-		.kind = kind && kind->type == YAML_SCALAR ? kind->text : NULL,
+		.api_version = text_of(yaml_get(node, "apiVersion")),
+		.kind = text_of(yaml_get(node, "kind")),
 	};
 }
 
@@ -70,6 +73,8 @@ static int read_object(const struct yaml_node *node, const struct gw_type *type,
 		return complain(node, file, "Object 'apiVersion' is missing", problems, batch);
 	if (!type->kind || !*type->kind)
 		return complain(node, file, "Object 'Kind' is missing", problems, batch);
+	if (yaml_has_twice(node, "apiVersion") || yaml_has_twice(node, "kind"))
+		return complain(node, file, "'apiVersion' or 'kind' stands twice", problems, batch);
 	err = gw_read(node, type, file, problems, &o);
 	if (err == -ENOENT)
 		return skip(node, type, file, problems, batch);
@@ -134,11 +139,10 @@ static int read_list(const struct yaml_node *list, const struct gw_type *item_ty
 {
 	const struct yaml_node *items = yaml_get(list, "items");
 
-	for (size_t i = 0; i < list->n; i++)
-		if (yaml_is(list->items[2 * i], "items") && list->items[2 * i + 1] != items)
-			return complain(list->items[2 * i], file, "List: items: stands twice",
-					problems, batch);
-	batch->n_unknown += gw_warn_of_list_fields(list, file, problems) && !items;
+	if (yaml_has_twice(list, "kind") || yaml_has_twice(list, "items"))
+		return complain(list, file, "List: kind or items stands twice", problems, batch);
+	gw_warn_of_list_fields(list, file, problems);
+	batch->n_unknown += !items;
 	if (!items || yaml_is_null(items))
 		return 0;
 	if (items->type != YAML_SEQUENCE)

@@ -68,16 +68,6 @@ static bool stands_twice(const struct gateway_change *change)
 	return false;
 }
 
-/* One goes that would be looked at again: it may be lost by an error. */
-static bool may_lose(const struct gateway_change *change)
-{
-	for (size_t i = 0; i < change->out.n; i++)
-		if (gw_may_be_lost(change->gateway, change->out.objects[i]) &&
-		    !find(&change->in, change->out.objects[i]))
-			return true;
-	return false;
-}
-
 int gateway_change_check(struct gateway_change *change)
 {
 	const struct gateway *gw = change->gateway;
@@ -88,7 +78,7 @@ int gateway_change_check(struct gateway_change *change)
 		return -EAGAIN;
 	sort(&change->out);
 	sort(&change->in);
-	return stands_twice(change) || may_lose(change) ? -EAGAIN : 0;
+	return stands_twice(change) ? -EAGAIN : 0;
 }
 
 /* --- making it -------------------------------------------------------------------------------- */

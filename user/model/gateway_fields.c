@@ -101,6 +101,8 @@ void gw_check_keys(struct gw_reading *r, const struct yaml_node *node, const cha
 	char at[GW_PATH_SIZE], shown[SHOWN_SIZE];
 	struct index keys = {};
 
+	if (node->type == YAML_SCALAR && strlen(node->text) != node->n)
+		gw_complain(r, node, path, "holds a zero byte");
 	for (size_t i = 0; node->type == YAML_SEQUENCE && i < node->n; i++) {
 		gw_join_index(at, path, i);
 		gw_check_keys(r, node->items[i], at);
@@ -113,6 +115,8 @@ void gw_check_keys(struct gw_reading *r, const struct yaml_node *node, const cha
 			continue;
 		}
 		gw_join(at, path, log_quote(shown, sizeof(shown), key->text, key->n));
+		if (strlen(key->text) != key->n)
+			gw_complain(r, key, at, "holds a zero byte");
 		check_key(r, node, i, &keys, at);
 		gw_check_keys(r, node->items[2 * i + 1], at);
 	}

@@ -31,7 +31,8 @@ void gw_join_index(char dst[GW_PATH_SIZE], const char *path, size_t index);
 
 /*
  * What no reader of YAML may pass over, in all of @node: keys that stand twice, of which each
- * reader takes another one, and merge keys, which are not read.
+ * reader takes another one; merge keys, which are not read; and zero bytes, which end a text for
+ * some.
  */
 void gw_check_keys(struct gw_reading *r, const struct yaml_node *node, const char *path);
 
@@ -44,8 +45,8 @@ bool gw_warn_of_near_type(const struct yaml_node *node, const struct gw_type *ty
 /* Is it nearly a list that is read, or one of such objects? Likewise. */
 bool gw_warn_of_near_list(const struct yaml_node *node, const struct gw_type *type,
 			  const char *file, struct config_problems *problems);
-/* Warns of fields that a list does not have; are there any? */
-bool gw_warn_of_list_fields(const struct yaml_node *list, const char *file,
+/* Warns of fields that a list does not have, or where it has no items. */
+void gw_warn_of_list_fields(const struct yaml_node *list, const char *file,
 			    struct config_problems *problems);
 
 /* What a text must look like. */

@@ -226,11 +226,8 @@ struct gw_object *gw_next_grant(const struct gateway *gateway, const char *ns, u
 /* gateway_bad.c: takes the bad ones of @batch. 0 or -ENOMEM. */
 int gw_keep_bad(struct gateway *gateway, struct gateway_batch *batch);
 bool gw_has_bad(const struct gateway *gateway, enum gw_kind kind);
-/* Is it one of them, for all that can be read of their names? */
-bool gw_may_be_bad(const struct gateway *gateway, enum gw_kind kind, const char *ns,
-		   const char *name);
-/* Likewise of one that is not in the store, also where nobody knows of what kind one is. */
-bool gw_may_be_lost(const struct gateway *gateway, const struct gw_object *object);
+/* Are the labels of this namespace known (none, where it has no object)? */
+bool gw_knows_namespace(const struct gateway *gateway, const char *ns);
 
 /* By kind, namespace and name: as for strcmp(). */
 int gw_compare(const struct gw_object *a, const struct gw_object *b);

@@ -197,6 +197,22 @@ static void read_labels(struct gw_reading *r, const struct yaml_node *meta, stru
 	}
 }
 
+/* What stands twice is complained of; until then nobody knows which one is meant. */
+static void forget_doubtful(const struct yaml_node *node, const struct yaml_node *meta,
+			    struct gw_object *o)
+{
+	bool is_double = yaml_has_twice(node, "metadata");
+
+	if (is_double || yaml_has_twice(meta, "name")) {
+		free(o->name);
+		o->name = NULL;
+	}
+	if (kinds[o->kind].has_namespace && (is_double || yaml_has_twice(meta, "namespace"))) {
+		free(o->ns);
+		o->ns = NULL;
+	}
+}
+
 static void read_meta(struct gw_reading *r, const struct yaml_node *node, struct gw_object *o)
 {
 	const struct yaml_node *meta = yaml_get(node, "metadata");
@@ -208,6 +224,7 @@ static void read_meta(struct gw_reading *r, const struct yaml_node *node, struct
 	o->name = gw_read_text(r, meta, "metadata", "name", kinds[o->kind].has_label ? 63 : 253,
 			       kinds[o->kind].has_label ? &gw_label : &gw_subdomain, true, NULL);
 	read_namespace(r, meta, o);
+	forget_doubtful(node, meta, o);
 	snprintf(r->object, sizeof(r->object), "%s %s%s%s", kinds[o->kind].word, o->ns ? o->ns : "",
 		 o->ns && *o->ns ? "/" : "", o->name ? o->name : "");
 	read_created(r, meta, o);

@@ -40,11 +40,13 @@ static const char *label_of(const struct gateway *gw, const char *ns, const char
 {
 	const struct gw_object *o = gw_find(gw, GW_NAMESPACE, "", ns);
 
+	/* Every API server puts this one on, whatever the object says. */
+	if (!strcmp(key, "kubernetes.io/metadata.name"))
+		return ns;
 	for (size_t i = 0; o && i < o->n_labels; i++)
 		if (!strcmp(o->labels[i].key, key))
 			return o->labels[i].value;
-	/* Every API server puts this one on. */
-	return strcmp(key, "kubernetes.io/metadata.name") ? NULL : ns;
+	return NULL;
 }
 
 static bool is_among(const char *text, char *const *values, size_t n)
@@ -69,15 +71,10 @@ static bool rule_fits(const struct gw_selector_rule *rule, const char *value)
 	}
 }
 
-/* Of one with errors nobody knows them: NotIn must not take it for that. */
-static bool has_known_labels(const struct gateway *gw, const char *ns)
-{
-	return gw_find(gw, GW_NAMESPACE, "", ns) || !gw_may_be_bad(gw, GW_NAMESPACE, "", ns);
-}
-
 bool gw_selector_fits(const struct gateway *gw, const struct gw_listener *l, const char *ns)
 {
-	if (!l->has_selector || gw_selector_fault(l) || !has_known_labels(gw, ns))
+	/* Where nobody knows the labels, NotIn must not take it for that. */
+	if (!l->has_selector || gw_selector_fault(l) || !gw_knows_namespace(gw, ns))
 		return false;
 	for (size_t i = 0; i < l->n_labels; i++) {
 		const char *value = label_of(gw, ns, l->labels[i].key);

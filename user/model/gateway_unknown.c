@@ -195,16 +195,23 @@ static bool is_near_word(const char *text, const char *word)
 	return nearest.best && nearest.distance <= 1;
 }
 
-/* A slip, or a type without a group. @len: of the group in @version. */
+static bool ends_in(const char *text, const char *end)
+{
+	size_t len = strlen(text), n = strlen(end);
+
+	return len >= n && !strcmp(text + len - n, end);
+}
+
+/* May the group be a slip? Those of others have a dot. @len: of the group in @version. */
 static bool is_near_group(const char *version, size_t len, const char *group)
 {
 	_cleanup_free_ char *its = strndup(version, len);
 	struct nearest nearest = nearest_to(group);
 
-	if (!len || !*group || !its)
-		return !len;
+	if (!its || !strchr(its, '.') || ends_in(its, ".k8s.io"))
+		return true;
 	nearest_try(&nearest, its);
-	return nearest.best && nearest.distance <= 3;
+	return nearest.best && nearest.distance <= 4;
 }
 
 static size_t group_len(const struct gw_type *type)
@@ -273,41 +280,55 @@ bool gw_warn_of_near_type(const struct yaml_node *node, const struct gw_type *ty
 
 /* --- lists ----------------------------------------------------------------------------------- */
 
+/* @*ret_kind GW_KINDS = of any. */
+static bool find_near_list(const struct gw_type *type, enum gw_kind *ret_kind)
+{
+	char word[40];
+
+	*ret_kind = GW_KINDS;
+	if (is_near_word(type->kind, "List"))
+		return true;
+	for (enum gw_kind kind = 0; kind < GW_CRD; kind++) {
+		snprintf(word, sizeof(word), "%sList", gw_kind_word(kind));
+		*ret_kind = kind;
+		if (is_near_word(type->kind, word) &&
+		    is_near_group(type->api_version, group_len(type), gw_kind_group(kind)))
+			return true;
+	}
+	return false;
+}
+
 bool gw_warn_of_near_list(const struct yaml_node *node, const struct gw_type *type,
 			  const char *file, struct config_problems *problems)
 {
-	size_t len = strlen(type->kind);
-	_cleanup_free_ char *item = strdup(type->kind), *text = NULL;
-	const struct gw_type item_type = {type->api_version, item};
-	const char *word = "";
+	_cleanup_free_ char *text = NULL;
+	char kind_shown[100], version_shown[100];
 	enum gw_kind kind;
-	char shown[100];
+	bool is_any;
 
-	if (!item || len < 4 || strcasecmp(item + len - 4, "list") != 0)
+	if (!find_near_list(type, &kind))
 		return false;
-	item[len - 4] = '\0';
-	if (*item && !find_near(&item_type, &kind))
-		return false;
-	word = *item ? gw_kind_word(kind) : "";
-	if (asprintf(&text, "kind %s of apiVersion %s is not read, skipping (a %sList of %s%s%s?)",
-		     type->kind,
-		     log_quote(shown, sizeof(shown), type->api_version, strlen(type->api_version)),
-		     word, *word ? gw_kind_group(kind) : "",
-		     *word && *gw_kind_group(kind) ? "/" : "", "v1") < 0)
+	is_any = kind == GW_KINDS;
+	log_quote(kind_shown, sizeof(kind_shown), type->kind, strlen(type->kind));
+	log_quote(version_shown, sizeof(version_shown), type->api_version,
+		  strlen(type->api_version));
+	if (asprintf(&text, "kind %s of apiVersion %s is not read, skipping (%sList of %s%sv1?)",
+		     kind_shown, version_shown, is_any ? "" : gw_kind_word(kind),
+		     is_any ? "" : gw_kind_group(kind),
+		     is_any || !*gw_kind_group(kind) ? "" : "/") < 0)
 		text = NULL;
 	warn_once(node, file, problems, text);
 	return true;
 }
 
-bool gw_warn_of_list_fields(const struct yaml_node *list, const char *file,
+void gw_warn_of_list_fields(const struct yaml_node *list, const char *file,
 			    struct config_problems *problems)
 {
 	static const struct known fields = {0, "", "apiVersion items kind metadata"};
+	const struct config_pos pos = {.file = file, .line = list->line, .column = list->column};
 	struct gw_reading r = {.file = file, .problems = problems, .object = "List"};
-	bool found = false;
 
 	check_keys(&r, &fields, list);
-	for (size_t i = 0; i < list->n; i++)
-		found |= !has_key(fields.keys, list->items[2 * i]);
-	return found;
+	if (!yaml_get(list, "items"))
+		config_problem_add(problems, &pos, true, "List: it has no items");
 }

@@ -497,6 +497,15 @@ const struct yaml_node *yaml_get(const struct yaml_node *node, const char *key)
 	return NULL;
 }
 
+bool yaml_has_twice(const struct yaml_node *node, const char *key)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; node->type == YAML_MAPPING && i < node->n; i++)
+		n += yaml_is(node->items[2 * i], key);
+	return n > 1;
+}
+
 bool yaml_is_null(const struct yaml_node *node)
 {
 	return node->type == YAML_SCALAR && node->is_plain &&
