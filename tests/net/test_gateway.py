@@ -301,6 +301,39 @@ def test_partial_needs_something_good(hosts, run, echo):
     assert [backend_of(hosts.client, ROUTER4, hello(f"{name}.example.com")) for name in ("app", "www")] == ["rst", "one"]
 
 
+def test_a_gateway_on_an_address_that_is_not_there_yet_waits_for_it(hosts, run, echo):
+    one = echo(2, "one")
+    rest = (GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", one.address, one.port))
+    absent = ("10.77.1.77", "fd77:1::77")
+    listener = '{name: tls, port: 8443, protocol: TLS, tls: {mode: Passthrough}}'
+    other = objects(*(gateway(listener, name=f"g{i}").replace("spec:", f'spec:\n  addresses: [{{value: "{ip}"}}]')
+                      for i, ip in enumerate((*absent, "0.0.0.1"))),
+                    ROUTE.replace("[{name: gateway}]", "[{name: g0}, {name: g1}]") % ("w", "www.example.com", "{name: s, port: 443}"))
+
+    def programmed(name):
+        status = daemon.json("status", f"gateway/{name}")["items"][0]["status"]
+        said, = (c for c in status["conditions"] if c["type"] == "Programmed")
+        at, = (c for c in status["listeners"][0]["conditions"] if c["type"] == "Programmed")
+        return said["status"], said["reason"], at["status"], [a["value"] for a in status["addresses"]]
+
+    daemon = run(objects(*rest))
+    daemon.hangup(objects(*rest, other), "reloaded ")
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
+    daemon.term()
+    daemon.start()
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
+    for name in ("g0", "g1", "g2"):
+        assert programmed(name) == ("False", "AddressNotUsable", "False", [])
+    for i, ip in enumerate(absent):
+        hosts.router.run("ip", "address", "add", f"{ip}/128" if i else f"{ip}/32", "dev", "lo", *(["nodad"] if i else []))
+        try:
+            assert programmed(f"g{i}") == ("True", "Programmed", "True", [ip])
+            assert backend_of(hosts.router, ip, hello("www.example.com"), port=8443) == "one"
+        finally:
+            hosts.router.run("ip", "address", "del", f"{ip}/128" if i else f"{ip}/32", "dev", "lo")
+        assert programmed(f"g{i}") == ("False", "AddressNotUsable", "False", [])
+
+
 def test_a_daemon_starts_though_its_only_gateway_has_an_error(hosts, run, echo):
     one = echo(2, "one")
     rest = (ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", one.address, one.port))

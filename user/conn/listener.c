@@ -48,6 +48,13 @@ static int set_keepalive(int fd, uint32_t keepalive_s)
 	return err ? err : set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, (int)keepalive_s);
 }
 
+/* Connections come when the address does (ip(7): IP_FREEBIND). */
+static int wait_for_address(int fd, sa_family_t family)
+{
+	return family == AF_INET6 ? set_option(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1)
+				  : set_option(fd, IPPROTO_IP, IP_FREEBIND, 1);
+}
+
 /* 0 and *@ret_fd, or -errno. */
 static int open_one(const struct workers_bind *at, bool v4_only, bool shared, uint32_t keepalive_s,
 		    int *ret_fd)
@@ -76,6 +83,8 @@ static int open_one(const struct workers_bind *at, bool v4_only, bool shared, ui
 		err = set_option(fd, IPPROTO_TCP, TCP_QUICKACK, 0);
 	if (!err)
 		err = set_keepalive(fd, keepalive_s);
+	if (!err && at->may_wait)
+		err = wait_for_address(fd, sa.ss_family);
 	if (!err && bind(fd, (struct sockaddr *)&sa, len) < 0)
 		err = -errno;
 	if (err)

@@ -65,6 +65,7 @@ struct workers_bind {
 	uint8_t addr[16]; /* :: = all, IPv4 and IPv6 */
 	__be16 port;
 	const char *listener;
+	bool may_wait; /* for the address, which the host need not have yet */
 };
 
 int workers_start(const struct workers_config *config, struct workers **ret_workers);

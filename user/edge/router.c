@@ -63,9 +63,12 @@ static int binds_wanted(const struct config *config, struct workers_bind **ret_b
 		for (j = 0; j < n; j++)
 			if (binds[j].port == l->port && !memcmp(binds[j].addr, l->addr, 16))
 				break;
-		if (j < n)
+		if (j < n) {
+			binds[j].may_wait |= l->may_wait;
 			continue;
+		}
 		memcpy(binds[n].addr, l->addr, 16);
+		binds[n].may_wait = l->may_wait;
 		binds[n].port = l->port;
 		binds[n++].listener = l->name;
 	}

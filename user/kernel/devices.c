@@ -6,8 +6,11 @@
 #include <ifaddrs.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "base/addr.h"
+#include "base/cleanup.h"
 
 int devices_addresses(uint8_t (**ret_addrs)[16], size_t *ret_n)
 {
@@ -33,4 +36,14 @@ int devices_addresses(uint8_t (**ret_addrs)[16], size_t *ret_n)
 	*ret_addrs = addrs;
 	*ret_n = n;
 	return 0;
+}
+
+bool devices_has(const uint8_t ip[16])
+{
+	struct sockaddr_storage sa;
+	socklen_t len = addr_to_sockaddr(ip, 0, &sa);
+	_cleanup_close_ int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	/* What else may be wrong is not the address's fault. */
+	return fd < 0 || !bind(fd, (struct sockaddr *)&sa, len) || errno != EADDRNOTAVAIL;
 }

@@ -3,6 +3,7 @@
 #ifndef THRUWAY_DEVICES_H
 #define THRUWAY_DEVICES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -11,5 +12,7 @@
  * *@ret_addrs is the caller's to free.
  */
 int devices_addresses(uint8_t (**ret_addrs)[16], size_t *ret_n);
+/* Can a program listen on @ip (IPv4 as ::ffff:a.b.c.d) now? */
+bool devices_has(const uint8_t ip[16]);
 
 #endif

@@ -59,6 +59,7 @@ struct config_listener {
 	struct tw_timeouts timeouts; /* 0 = default */
 	uint32_t paths;		     /* bit n: enum tw_path n may be used; never 0 */
 	enum tw_local local;	     /* UNSET = off */
+	bool may_wait;		     /* for its address, which the host need not have yet */
 	/* Backends for what would be refused; n 0 = refuse. */
 	struct config_backend *no_sni, *unknown_name, *not_tls;
 	size_t n_no_sni, n_unknown_name, n_not_tls;

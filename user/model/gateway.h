@@ -131,10 +131,11 @@ void gateway_change_fini(struct gateway_change *change);
  */
 void gateway_date(struct gateway *gateway, const struct gateway *before, int64_t now_s);
 
-/* The addresses of this host, IPv4 as ::ffff:a.b.c.d: those of a Gateway that is on all. */
+/* The addresses of this host, IPv4 as ::ffff:a.b.c.d. */
 struct gateway_host {
-	const uint8_t (*addrs)[16];
+	const uint8_t (*addrs)[16]; /* those of a Gateway that is on all */
 	size_t n;
+	bool (*has)(const uint8_t ip[16]); /* can one be listened on now? */
 };
 
 /*

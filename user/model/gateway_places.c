@@ -140,6 +140,7 @@ static void add_listener(struct gw_resolving *r, const struct gw_object *o,
 		.port = htons((uint16_t)l->port),
 		.hostname = l->hostname ? strdup(l->hostname) : NULL,
 		.paths = c->paths,
+		.may_wait = true,
 		.pos = o->pos,
 	};
 	memcpy(made->addr, place->ip, sizeof(made->addr));

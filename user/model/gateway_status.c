@@ -24,28 +24,39 @@ static json_t *time_of(int64_t since_s)
 	return json_string(text);
 }
 
-static json_t *conditions(const struct gw_conditions *c, int64_t generation)
+/* What is Programmed is not, while the host lacks @absent (NULL = nothing). */
+static json_t *condition(const struct gw_condition *c, int64_t generation, const char *absent)
+{
+	json_t *item = json_pack("{s:s, s:s, s:s, s:s, s:I}", "type", c->type, "status",
+				 c->is_true ? "True" : "False", "reason", c->reason, "message",
+				 c->message ? c->message : "", "observedGeneration",
+				 (json_int_t)generation);
+
+	if (c->since_s)
+		json_object_set_new(item, "lastTransitionTime", time_of(c->since_s));
+	if (absent && c->is_true && !strcmp(c->type, "Programmed")) {
+		json_object_set_new(item, "status", json_string("False"));
+		json_object_set_new(item, "reason", json_string("AddressNotUsable"));
+		json_object_set_new(item, "message",
+				    json_sprintf("this host has no address %s; connections are "
+						 "accepted when it has",
+						 absent));
+	}
+	return item;
+}
+
+static json_t *conditions(const struct gw_conditions *c, int64_t generation, const char *absent)
 {
 	json_t *array = json_array();
 
 	for (size_t i = 0; i < c->n; i++) {
-		const struct gw_condition *one = &c->items[i];
-		json_t *item;
-
-		if (!one->is_set)
-			continue;
-		item = json_pack("{s:s, s:s, s:s, s:s, s:I}", "type", one->type, "status",
-				 one->is_true ? "True" : "False", "reason", one->reason, "message",
-				 one->message ? one->message : "", "observedGeneration",
-				 (json_int_t)generation);
-		if (one->since_s)
-			json_object_set_new(item, "lastTransitionTime", time_of(one->since_s));
-		json_array_append_new(array, item);
+		if (c->items[i].is_set)
+			json_array_append_new(array, condition(&c->items[i], generation, absent));
 	}
 	return array;
 }
 
-static json_t *listener(const struct gw_listener *l, int64_t generation)
+static json_t *listener(const struct gw_listener *l, int64_t generation, const char *absent)
 {
 	json_t *supported = json_array();
 
@@ -54,7 +65,7 @@ static json_t *listener(const struct gw_listener *l, int64_t generation)
 							   "kind", "TLSRoute"));
 	return json_pack("{s:s, s:o, s:i, s:o}", "name", l->name, "supportedKinds", supported,
 			 "attachedRoutes", (int)l->attached, "conditions",
-			 conditions(&l->conditions, generation));
+			 conditions(&l->conditions, generation, absent));
 }
 
 /* --- addresses ------------------------------------------------------------------------------- */
@@ -92,6 +103,24 @@ static void add_host(json_t *addresses, const struct gateway_host *host, const u
 			add_address(addresses, addr_format_ip(text, host->addrs[i]));
 }
 
+static bool is_absent(const struct gateway_host *host, const uint8_t ip[16])
+{
+	return host && host->has && !addr_is_any(ip) && !host->has(ip);
+}
+
+/* One that the Gateway asks for and the host does not have (yet); NULL = it has all. */
+static const char *absent_address(const struct gw_object *o, const struct gateway_host *host)
+{
+	uint8_t ip[16];
+
+	for (size_t i = 0; i < o->n_addresses; i++) {
+		gw_address_of(o, i, ip);
+		if (is_bound(o, ip) && is_absent(host, ip))
+			return o->addresses[i].value;
+	}
+	return NULL;
+}
+
 static json_t *addresses_of(const struct gw_object *o, const struct gateway_host *host)
 {
 	json_t *addresses = json_array();
@@ -99,7 +128,7 @@ static json_t *addresses_of(const struct gw_object *o, const struct gateway_host
 
 	for (size_t i = 0; i < gw_n_addresses_of(o); i++) {
 		gw_address_of(o, i, ip);
-		if (!is_bound(o, ip))
+		if (!is_bound(o, ip) || is_absent(host, ip))
 			continue;
 		if (addr_is_any(ip))
 			add_host(addresses, host, ip);
@@ -113,12 +142,15 @@ static json_t *addresses_of(const struct gw_object *o, const struct gateway_host
 
 static json_t *gateway_of(const struct gw_object *o, const struct gateway_host *host)
 {
-	json_t *listeners = json_array();
+	json_t *listeners = json_array(), *addresses = addresses_of(o, host);
+	const char *absent = absent_address(o, host);
+	bool is_anywhere = json_array_size(addresses);
 
 	for (size_t i = 0; i < o->n_listeners; i++)
-		json_array_append_new(listeners, listener(&o->listeners[i], o->generation));
-	return json_pack("{s:o, s:o, s:o}", "addresses", addresses_of(o, host), "conditions",
-			 conditions(&o->conditions, o->generation), "listeners", listeners);
+		json_array_append_new(listeners, listener(&o->listeners[i], o->generation,
+							  is_anywhere ? NULL : absent));
+	return json_pack("{s:o, s:o, s:o}", "addresses", addresses, "conditions",
+			 conditions(&o->conditions, o->generation, absent), "listeners", listeners);
 }
 
 static json_t *parent(const struct gw_parent *p, int64_t generation)
@@ -133,7 +165,7 @@ static json_t *parent(const struct gw_parent *p, int64_t generation)
 	if (p->port)
 		json_object_set_new(ref, "port", json_integer(p->port));
 	return json_pack("{s:o, s:s, s:o}", "parentRef", ref, "controllerName", GATEWAY_CONTROLLER,
-			 "conditions", conditions(&p->conditions, generation));
+			 "conditions", conditions(&p->conditions, generation, NULL));
 }
 
 static json_t *status_of(const struct gw_object *o, const struct gateway_host *host)
@@ -144,8 +176,9 @@ static json_t *status_of(const struct gw_object *o, const struct gateway_host *h
 	case GW_CLASS:
 		/* Names of the API's own list of features, sorted. */
 		return json_pack("{s:o, s:[{s:s}, {s:s}, {s:s}]}", "conditions",
-				 conditions(&o->conditions, o->generation), "supportedFeatures",
-				 "name", "Gateway", "name", "ReferenceGrant", "name", "TLSRoute");
+				 conditions(&o->conditions, o->generation, NULL),
+				 "supportedFeatures", "name", "Gateway", "name", "ReferenceGrant",
+				 "name", "TLSRoute");
 	case GW_GATEWAY:
 		return gateway_of(o, host);
 	case GW_ROUTE:
