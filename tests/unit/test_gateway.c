@@ -268,6 +268,52 @@ static uint64_t weight_of(const struct table *t, unsigned int number, size_t *re
 	return weight;
 }
 
+/* 16 of 64 listeners are one too many: it goes without, and the others do not. */
+static void a_listener_without_room_is_left_out_alone(void **state)
+{
+	_cleanup_free_ char *text = NULL, *shown = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	struct outcome o;
+	json_t *items;
+
+	(void)state;
+	assert_non_null(out);
+	for (unsigned int i = 0; i < 17; i++) {
+		fprintf(out,
+			"---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
+			"metadata: {name: g%02u}\nspec:\n  gatewayClassName: any\n  listeners:\n",
+			i);
+		for (unsigned int k = 0; k < 64; k++)
+			fprintf(out,
+				"  - {name: l%u, port: %u, protocol: TLS, hostname: "
+				"h%u-%u.example, "
+				"tls: {mode: Passthrough}}\n",
+				k, 443 + k, i, k);
+	}
+	fclose(out);
+	outcome_init(&o, text, strlen(text), NULL);
+	assert_int_equal(o.problems.n, 0);
+	assert_int_equal(o.table->n_listeners, TW_LISTENERS_MAX - 1);
+	items = gateway_status(o.config->gateway, "Gateway", "g15", NULL);
+	shown = json_dumps(items, 0);
+	/* Of one listener alone. */
+	assert_non_null(strstr(shown, "NoResources"));
+	assert_null(strstr(strstr(shown, "NoResources") + 1, "NoResources"));
+	json_decref(items);
+	items = gateway_status(o.config->gateway, "Gateway", "g16", NULL);
+	assert_string_equal(
+		json_string_value(json_object_get(
+			json_array_get(
+				json_object_get(json_object_get(json_array_get(items, 0), "status"),
+						"conditions"),
+				1),
+			"reason")),
+		"NoResources");
+	json_decref(items);
+	outcome_fini(&o);
+}
+
 static void every_reference_has_room_where_one_has_too_many_endpoints(void **state)
 {
 	static const unsigned int sizes[] = {2500, 1, 300}, weights[] = {1, 1, 2};
@@ -429,7 +475,8 @@ static const uint8_t host_addrs[][16] = {
 
 static void assert_addresses(const char *asked_for, const char *expected)
 {
-	const struct gateway_host host = {host_addrs, sizeof(host_addrs) / sizeof(*host_addrs)};
+	const struct gateway_host host = {host_addrs, sizeof(host_addrs) / sizeof(*host_addrs),
+					  NULL};
 	_cleanup_free_ char *text = NULL, *shown = NULL;
 	struct outcome o;
 	json_t *items;
@@ -476,6 +523,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_case_gives_the_names_and_statuses_of_its_rule),
+		cmocka_unit_test(a_listener_without_room_is_left_out_alone),
 		cmocka_unit_test(every_reference_has_room_where_one_has_too_many_endpoints),
 		cmocka_unit_test(sixteen_large_references_have_the_same_room),
 		cmocka_unit_test(a_small_weight_stays_small_with_many_endpoints),

@@ -32,7 +32,7 @@ struct search {
 	uint32_t *unused;  /* for the first of each text: the first that may be free */
 	size_t file_start; /* those of former files are before it */
 	size_t next;	   /* most likely */
-	size_t last_other; /* 1 and the number of the last one that is not plain */
+	size_t last_other; /* 1 and the number of the last one whose order may count */
 	bool is_different;
 };
 
@@ -93,11 +93,15 @@ static int claim(struct search *s, uint32_t number, const struct document *docum
 
 	s->is_there[number] = true;
 	s->next = number + 1;
-	if (!place->document->is_plain) {
-		/* Its positions are all over the configuration, and its order may count. */
-		if (lines || number < s->last_other)
+	if (!place->document->is_plain || place->document->is_ordered) {
+		if (number < s->last_other)
 			return -EAGAIN;
 		s->last_other = number + 1;
+	}
+	if (!place->document->is_plain) {
+		/* Its positions are all over the configuration. */
+		if (lines)
+			return -EAGAIN;
 	} else if (lines) {
 		err = note_moved(s->change, place->document, lines);
 	}

@@ -147,6 +147,7 @@ static int read_document(struct loader *loader, const char *file, const struct d
 	kept->n_nodes = yaml ? yaml_tree_nodes(yaml) : 0;
 	kept->is_plain = !is_native && is_whole;
 	kept->has_problems = problems->n != n_problems;
+	kept->is_ordered = gateway_has_order(&batch);
 	if (kept->is_plain)
 		loader->n_object_problems += problems->n - n_problems;
 	if (err)

@@ -30,6 +30,7 @@ struct kept_document {
 	uint32_t hash; /* of the text */
 	/* It holds Kubernetes objects alone; these are they. */
 	bool is_plain;
+	bool is_ordered;   /* what stands before what may count: Gateways, say */
 	bool has_problems; /* with the objects: errors, for which some are left out, or warnings */
 	uint32_t n_nodes;  /* of its tree, aliases written out */
 	struct gateway_batch batch;

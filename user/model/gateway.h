@@ -47,6 +47,8 @@ struct gateway_batch {
  */
 int gateway_read(const struct yaml_node *node, const char *file, struct config_problems *problems,
 		 struct gateway_batch *batch);
+/* Are there others than TLSRoutes, Services and EndpointSlices, whose order never counts? */
+bool gateway_has_order(const struct gateway_batch *batch);
 /* Frees objects that no store has taken. */
 void gateway_batch_fini(struct gateway_batch *batch);
 /*

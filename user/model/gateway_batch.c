@@ -163,6 +163,20 @@ int gateway_read(const struct yaml_node *node, const char *file, struct config_p
 	return read_object(node, &type, file, problems, batch);
 }
 
+bool gateway_has_order(const struct gateway_batch *batch)
+{
+	for (size_t i = 0; i < batch->n; i++)
+		switch (batch->objects[i]->kind) {
+		case GW_ROUTE:
+		case GW_SERVICE:
+		case GW_SLICE:
+			break;
+		default:
+			return true;
+		}
+	return false;
+}
+
 void gateway_batch_fini(struct gateway_batch *batch)
 {
 	for (size_t i = 0; i < batch->n; i++)

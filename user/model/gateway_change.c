@@ -38,20 +38,6 @@ static struct gw_object *find(const struct gateway_batch *batch, const struct gw
 
 /* --- is it one? ------------------------------------------------------------------------------- */
 
-static bool has_other_kinds(const struct gateway_batch *batch)
-{
-	for (size_t i = 0; i < batch->n; i++)
-		switch (batch->objects[i]->kind) {
-		case GW_ROUTE:
-		case GW_SERVICE:
-		case GW_SLICE:
-			break;
-		default:
-			return true;
-		}
-	return false;
-}
-
 /* Two of the same name come, or one whose namesake stays. */
 static bool stands_twice(const struct gateway_change *change)
 {
@@ -74,7 +60,7 @@ int gateway_change_check(struct gateway_change *change)
 
 	if (gw->has_replaced ||
 	    change->out.n + change->in.n > gw->n / CHANGES_PORTION + CHANGES_MIN ||
-	    has_other_kinds(&change->out) || has_other_kinds(&change->in))
+	    gateway_has_order(&change->out) || gateway_has_order(&change->in))
 		return -EAGAIN;
 	sort(&change->out);
 	sort(&change->in);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/index.h"
 #include "model/config_parts.h"
 #include "model/gateway_resolving.h"
@@ -153,10 +154,10 @@ static void add_terminated(struct gw_resolving *r, const struct gw_object *o, st
 {
 	const struct config *c = r->config;
 	struct config_route made = {.owner = TW_OWNER_FILE, .pos = o->pos, .yields_names = true};
+	_cleanup_free_ char *label = table_label(o, l->name, "");
 
 	made.backends = calloc(c->n_terminate, sizeof(*made.backends));
-	if (!made.backends ||
-	    asprintf(&made.name, "%s/%s/%s terminated", o->ns, o->name, l->name) < 0 ||
+	if (!label || !made.backends || asprintf(&made.name, "%s terminated", label) < 0 ||
 	    gw_add_text(&made.hostnames, &made.n_hostnames, l->hostname ? l->hostname : "*") ||
 	    gw_add_to_listener(l, &made)) {
 		r->err = -ENOMEM;
@@ -169,17 +170,67 @@ static void add_terminated(struct gw_resolving *r, const struct gw_object *o, st
 		r->err = -ENOMEM;
 }
 
+static bool has_bind(const struct config *c, const uint8_t ip[16], uint32_t port)
+{
+	for (size_t i = 0; i < c->n_listeners; i++)
+		if (ntohs(c->listeners[i].port) == port && !memcmp(c->listeners[i].addr, ip, 16))
+			return true;
+	return false;
+}
+
+static size_t n_binds(const struct config *c)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_listeners; i++) {
+		const struct config_listener *l = &c->listeners[i];
+		const struct config former = {.listeners = c->listeners, .n_listeners = i};
+
+		n += !has_bind(&former, l->addr, ntohs(l->port));
+	}
+	return n;
+}
+
+/* In the table; what has none is not to hold up all others. */
+static bool has_room(const struct config *c, const struct gw_listener *l)
+{
+	size_t n_new = 0;
+
+	if (c->n_listeners + l->n_places > TW_LISTENERS_MAX - 1)
+		return false;
+	for (size_t i = 0; i < l->n_places; i++)
+		n_new += !has_bind(c, l->places[i].ip, l->port);
+	return !n_new || n_binds(c) + n_new <= TW_BINDS_MAX - 1;
+}
+
+static void say_no_room(struct gw_conditions *conditions)
+{
+	gw_set(conditions, "Programmed", false, "NoResources",
+	       "there are at most %d listeners on %d addresses and ports", TW_LISTENERS_MAX - 1,
+	       TW_BINDS_MAX - 1);
+}
+
 void gw_add_listeners(struct gw_resolving *r, struct gw_object *o)
 {
+	size_t n_added = 0, n_left_out = 0;
+
 	for (size_t i = 0; i < o->n_listeners; i++) {
 		struct gw_listener *l = &o->listeners[i];
 
 		place_on_others(r, o, l);
+		if (!has_room(r->config, l)) {
+			gw_forget_places(l);
+			say_no_room(&l->conditions);
+			n_left_out++;
+		}
 		for (size_t k = 0; k < l->n_places; k++)
 			add_listener(r, o, l, &l->places[k]);
 		if (l->n_places && gw_is_terminated(l))
 			add_terminated(r, o, l);
+		n_added += l->n_places;
 	}
+	if (n_left_out && !n_added)
+		say_no_room(&o->conditions);
 }
 
 /* They come before all others. */
