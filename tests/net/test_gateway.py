@@ -236,6 +236,13 @@ def test_a_slip_in_a_namespace_changes_nobodys_isolation(hosts, run, echo, after
         daemon.close()
 
 
+def test_errors_alone_replace_nothing(hosts, run, echo):
+    one = echo(2, "one")
+    daemon = run(objects(GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", one.address, one.port)))
+    daemon.hangup(ROUTE % ("new", "App.example.com", "{name: s, port: 443}"), "the running configuration stays")
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
+
+
 def test_a_class_with_an_error_makes_no_gateway_somebody_elses(hosts, run, echo):
     one = echo(2, "one")
     rest = (GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", one.address, one.port))
@@ -254,7 +261,7 @@ def test_what_was_bad_before_holds_nothing_up(hosts, run, echo):
     daemon = run(objects(first, *rest))
     daemon.hangup(objects(*rest), "reloaded ")
     assert [backend_of(hosts.client, ROUTER4, hello(f"{name}.example.com")) for name in "rq"] == ["rst", "one"]
-    daemon.hangup(objects(*junk), "would be lost by a mistake")
+    daemon.hangup(objects(*junk), "the running configuration stays")
     assert backend_of(hosts.client, ROUTER4, hello("q.example.com")) == "one"
 
 

@@ -196,12 +196,16 @@ static bool would_lose(const struct config *running, const struct config *config
 		running && config->gateway ? gateway_lost(running->gateway, config->gateway) : NULL;
 	const char *name = lost || !running ? lost : find_refused(running, config);
 
-	/* Without any error, this is one by itself. */
-	if (!name && running && running->n_listeners && !config->n_listeners)
-		name = "the last listener";
 	if (name && asprintf(why, "%s would be lost by a mistake", name) < 0)
 		*why = NULL;
 	return name;
+}
+
+/* Nothing is left but errors; without any, that is one by itself. */
+static bool is_empty(const struct config *config)
+{
+	return !config->n_listeners && config->n_object_errors &&
+	       !gateway_n_objects(config->gateway);
 }
 
 /* *@why (NULL = the errors say it) is what forbids it. */
@@ -212,7 +216,7 @@ static bool is_usable(const struct config *config, const struct config *running,
 	case LOAD_ALL_OR_NOTHING:
 		return !problems->n_errors && !would_lose(running, config, why);
 	case LOAD_GOOD_OBJECTS:
-		return !config->has_fatal && !config->has_bad_route &&
+		return !config->has_fatal && !config->has_bad_route && !is_empty(config) &&
 		       !would_lose(running, config, why);
 	case LOAD_GOOD_ROUTES:
 		return !problems->n_errors || (!config->has_fatal && config_has_good_route(config));
