@@ -212,6 +212,8 @@ WEB = "{apiVersion: v1, kind: Namespace, metadata: {name: web, labels: {tier: %s
     WEB.replace("Namespace", "Namespce") % "test", WEB.replace("v1", "core/v1") % "test", WEB % '"not a value!"',
     WEB.replace("name: web", "nme: web") % "test", WEB.replace("name: web", "name: w, name: web") % "test",
     "{apiVersion: v1, kind: namespaceList, items: [{metadata: {name: web}}]}", "{apiVersion: v1, kind: Namespace}",
+    WEB.replace("kind: Namespace, ", "") % "test", "{apiVersion: v1, kind: List, item: [%s]}" % (WEB % "test"),
+    WEB.replace("v1", "k8s.io/v1") % "test",
     "{apiVersion: v1, kind: Secret, kind: Namespace, metadata: {name: web}}", '{apiVersion: v1, kind: "Namespace\\0", metadata: {name: web}}'])
 def test_a_slip_in_a_namespace_changes_nobodys_isolation(hosts, run, echo, after):
     one = echo(2, "one")
@@ -236,6 +238,23 @@ def test_a_slip_in_a_namespace_changes_nobodys_isolation(hosts, run, echo, after
         daemon.close()
 
 
+def test_one_mistake_mended_does_not_hide_another(hosts, run, echo):
+    one = echo(2, "one")
+    first = ROUTE % ("r", "app.example.com", "{name: s, port: 443}")
+    rest = (GATEWAY, service("s", one.address, one.port))
+    junk, bad = "{apiVersion: v1, metadata: {name: x}}", ROUTE % ("Bad", "b.example.com", "{name: s, port: 443}")
+    near = first.replace("TLSRoute", "TlsRoute")
+    broken = "{apiVersion: v1, kind: List}", "{apiVersion: v1, kind: List, item: [{}]}"
+    for before, after in (((junk, first), (first.replace("kind: TLSRoute", ""),)),
+                          ((bad, first), (bad.replace("Bad", "good"), first.replace("name: r", "name: R_"))),
+                          ((near, first), (near.replace("TlsRoute", "TLSRout"),)), ((broken[0], first), (broken[1],)),
+                          ((junk, first), (junk + first.replace("apiVersion", "\napiVersion"),))):
+        daemon = run(objects(*rest, *before))
+        daemon.hangup(objects(*rest, *after), "the running configuration stays")
+        assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
+        daemon.close()
+
+
 def test_errors_alone_replace_nothing(hosts, run, echo):
     one = echo(2, "one")
     daemon = run(objects(GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", one.address, one.port)))
@@ -247,7 +266,7 @@ def test_a_class_with_an_error_makes_no_gateway_somebody_elses(hosts, run, echo)
     one = echo(2, "one")
     rest = (GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", one.address, one.port))
     daemon = run(objects(*rest))
-    for word, controller in (("GatewayClass", "not a controller"), ("Gatewayclass", "example.com/x")):
+    for word, controller in (("GatewayClass", "not a controller"), ("Gatewayclass", "example.com/x"), ("GatewayClasses", "example.com/x")):
         daemon.hangup(objects("{apiVersion: gateway.networking.k8s.io/v1, kind: %s, metadata: {name: x}, spec: {controllerName: %s}}"
                               % (word, controller), *rest), "Gateway default/gateway would be lost by a mistake")
     assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"

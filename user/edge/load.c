@@ -201,11 +201,13 @@ static bool would_lose(const struct config *running, const struct config *config
 	return name;
 }
 
-/* Nothing is left but errors; without any, that is one by itself. */
-static bool is_empty(const struct config *config)
+/* Nothing is left but errors; without any, that is one by itself. *@why is then that. */
+static bool is_empty(const struct config *config, char **why)
 {
-	return !config->n_listeners && config->n_object_errors &&
-	       !gateway_n_objects(config->gateway);
+	if (config->n_listeners || !config->n_object_errors || gateway_n_objects(config->gateway))
+		return false;
+	*why = strdup("nothing would be left but errors");
+	return true;
 }
 
 /* *@why (NULL = the errors say it) is what forbids it. */
@@ -216,7 +218,7 @@ static bool is_usable(const struct config *config, const struct config *running,
 	case LOAD_ALL_OR_NOTHING:
 		return !problems->n_errors && !would_lose(running, config, why);
 	case LOAD_GOOD_OBJECTS:
-		return !config->has_fatal && !config->has_bad_route && !is_empty(config) &&
+		return !config->has_fatal && !config->has_bad_route && !is_empty(config, why) &&
 		       !would_lose(running, config, why);
 	case LOAD_GOOD_ROUTES:
 		return !problems->n_errors || (!config->has_fatal && config_has_good_route(config));

@@ -103,7 +103,7 @@ static int keep_objects(struct loader *loader, struct gateway_batch *batch,
 {
 	struct config *config = loader->config;
 
-	if (!batch->n && !batch->n_bad && !batch->n_unknown && !batch->n_skipped)
+	if (!batch->n && !batch->n_bad && !batch->n_skipped)
 		return 0;
 	if (!config->gateway)
 		config->gateway = gateway_new();

@@ -34,10 +34,12 @@ struct gateway_batch {
 	struct gw_object **objects;
 	size_t n;
 	size_t n_skipped; /* of kinds that are none of ours */
-	/* Those with an error, and those whose type is nearly one of ours: what could be read. */
+	/*
+	 * Those with an error, and those whose type is nearly one of ours: what could be read; and
+	 * errors and slips of which nobody can tell what object they are about.
+	 */
 	struct gw_object **bad;
 	size_t n_bad;
-	size_t n_unknown; /* errors and slips of which nobody can tell what object they are about */
 };
 
 /*

@@ -44,7 +44,6 @@ int gw_keep_bad(struct gateway *gw, struct gateway_batch *batch)
 	free(batch->bad);
 	batch->bad = NULL;
 	batch->n_bad = 0;
-	gw->n_unknown += batch->n_unknown;
 	return err;
 }
 
@@ -56,24 +55,33 @@ bool gw_has_bad(const struct gateway *gw, enum gw_kind kind)
 	return false;
 }
 
-/* How many have just this; NULL = what cannot be read. */
-static size_t count(const struct gateway *gw, enum gw_kind kind, const char *ns, const char *name)
+/* The next one with just this; *@at as for index_next(). NULL = what cannot be read. */
+static const struct gw_object *next_bad(const struct gateway *gw, enum gw_kind kind, const char *ns,
+					const char *name, uint32_t *at)
 {
-	uint32_t hash = hash_of(kind, ns, name), at = INDEX_START, i;
-	size_t n = 0;
+	uint32_t hash = hash_of(kind, ns, name), i;
 
-	while ((i = index_next(&gw->by_bad, hash, &at)) != INDEX_NONE)
-		n += gw->bad[i]->kind == kind && gw_same_text(gw->bad[i]->ns, ns) &&
-		     gw_same_text(gw->bad[i]->name, name);
-	return n;
+	while ((i = index_next(&gw->by_bad, hash, at)) != INDEX_NONE)
+		if (gw->bad[i]->kind == kind && gw_same_text(gw->bad[i]->ns, ns) &&
+		    gw_same_text(gw->bad[i]->name, name))
+			return gw->bad[i];
+	return NULL;
 }
 
-/* Is it one of them, for all that can be read of their names? */
+static bool stands(const struct gateway *gw, enum gw_kind kind, const char *ns, const char *name)
+{
+	uint32_t at = INDEX_START;
+
+	return next_bad(gw, kind, ns, name, &at);
+}
+
+/* Is it one of them, for all that can be read of their kinds and names? */
 static bool may_be_bad(const struct gateway *gw, enum gw_kind kind, const char *ns,
 		       const char *name)
 {
-	return count(gw, kind, ns, name) || count(gw, kind, ns, NULL) ||
-	       count(gw, kind, NULL, name) || count(gw, kind, NULL, NULL);
+	return stands(gw, kind, ns, name) || stands(gw, kind, ns, NULL) ||
+	       stands(gw, kind, NULL, name) || stands(gw, kind, NULL, NULL) ||
+	       stands(gw, GW_KINDS, NULL, NULL);
 }
 
 bool gw_knows_namespace(const struct gateway *gw, const char *ns)
@@ -83,21 +91,43 @@ bool gw_knows_namespace(const struct gateway *gw, const char *ns)
 
 /* --- what is lost by them --------------------------------------------------------------------- */
 
-/* There is one more of them than before: those that were there already are not what it was. */
+/* Those that were there already, as they are, are not what something else has become. */
 static bool has_come(const struct gateway *before, const struct gateway *next, enum gw_kind kind,
 		     const char *ns, const char *name)
 {
-	return count(next, kind, ns, name) > count(before, kind, ns, name);
+	uint32_t at = INDEX_START;
+	const struct gw_object *bad;
+
+	while ((bad = next_bad(next, kind, ns, name, &at))) {
+		uint32_t old_at = INDEX_START;
+		const struct gw_object *old;
+
+		do
+			old = next_bad(before, kind, ns, name, &old_at);
+		while (old && old->hash != bad->hash);
+		if (!old)
+			return true;
+	}
+	return false;
 }
 
+/* Has one come that it may be now? */
 static bool may_have_become_bad(const struct gateway *before, const struct gateway *next,
 				const struct gw_object *o)
 {
-	return next->n_unknown > before->n_unknown ||
-	       has_come(before, next, o->kind, o->ns, o->name) ||
+	return has_come(before, next, o->kind, o->ns, o->name) ||
 	       has_come(before, next, o->kind, o->ns, NULL) ||
 	       has_come(before, next, o->kind, NULL, o->name) ||
-	       has_come(before, next, o->kind, NULL, NULL);
+	       has_come(before, next, o->kind, NULL, NULL) ||
+	       has_come(before, next, GW_KINDS, NULL, NULL);
+}
+
+static bool is_namespace_in_doubt(const struct gateway *before, const struct gateway *next,
+				  char *ns)
+{
+	const struct gw_object space = {.kind = GW_NAMESPACE, .ns = (char *)"", .name = ns};
+
+	return !gw_knows_namespace(next, ns) && may_have_become_bad(before, next, &space);
 }
 
 static size_t n_attached(const struct gw_object *route)
@@ -117,7 +147,7 @@ static bool is_lost_by_others(const struct gateway *before, const struct gateway
 		return o->is_ours && !after->is_ours && gw_has_bad(next, GW_CLASS) &&
 		       !gw_has_bad(before, GW_CLASS);
 	return o->kind == GW_ROUTE && n_attached(after) < n_attached(o) &&
-	       !gw_knows_namespace(next, o->ns) && gw_knows_namespace(before, o->ns);
+	       is_namespace_in_doubt(before, next, o->ns);
 }
 
 /* It is gone; or a bad namesake has come beside it, which may be what it was to be changed to. */

@@ -22,18 +22,6 @@ static struct gw_type type_of(const struct yaml_node *node)
 	};
 }
 
-static int complain(const struct yaml_node *node, const char *file, const char *what,
-		    struct config_problems *problems, struct gateway_batch *batch)
-{
-	const struct config_pos pos = {.file = file, .line = node->line, .column = node->column};
-
-	config_problem_add(problems, &pos, false, "%s", what);
-	batch->n_unknown++;
-	return -EINVAL;
-}
-
-/* --- one object ------------------------------------------------------------------------------ */
-
 /* Takes @o. */
 static int append(struct gw_object ***list, size_t *n, struct gw_object *o)
 {
@@ -48,20 +36,42 @@ static int append(struct gw_object ***list, size_t *n, struct gw_object *o)
 	return 0;
 }
 
+/* --- what is not read ------------------------------------------------------------------------- */
+
+/* @kind GW_KINDS: nobody knows what it is. */
+static int note_bad(const struct yaml_node *node, enum gw_kind kind, struct gateway_batch *batch)
+{
+	struct gw_object *o = gw_read_name(node, kind);
+
+	if (!o)
+		return -ENOMEM;
+	o->hash = yaml_hash(node);
+	return append(&batch->bad, &batch->n_bad, o);
+}
+
+static int complain(const struct yaml_node *node, const char *file, const char *what,
+		    struct config_problems *problems, struct gateway_batch *batch)
+{
+	const struct config_pos pos = {.file = file, .line = node->line, .column = node->column};
+
+	config_problem_add(problems, &pos, false, "%s", what);
+	return note_bad(node, GW_KINDS, batch) ? -ENOMEM : -EINVAL;
+}
+
 /* What is nearly one of ours may be one by which something is served, with a slip in its type. */
 static int skip(const struct yaml_node *node, const struct gw_type *type, const char *file,
 		struct config_problems *problems, struct gateway_batch *batch)
 {
-	struct gw_object *o;
 	enum gw_kind kind;
 
 	batch->n_skipped++;
-	batch->n_unknown += gw_warn_of_near_list(node, type, file, problems);
-	if (!gw_warn_of_near_type(node, type, file, problems, &kind))
-		return 0;
-	o = gw_read_name(node, kind);
-	return o ? append(&batch->bad, &batch->n_bad, o) : -ENOMEM;
+	if (gw_warn_of_near_list(node, type, file, problems, &kind) ||
+	    gw_warn_of_near_type(node, type, file, problems, &kind))
+		return note_bad(node, kind, batch);
+	return 0;
 }
+
+/* --- one object ------------------------------------------------------------------------------ */
 
 static int read_object(const struct yaml_node *node, const struct gw_type *type, const char *file,
 		       struct config_problems *problems, struct gateway_batch *batch)
@@ -80,9 +90,10 @@ static int read_object(const struct yaml_node *node, const struct gw_type *type,
 		return skip(node, type, file, problems, batch);
 	if (!err)
 		return append(&batch->objects, &batch->n, o);
-	if (err == -EINVAL && append(&batch->bad, &batch->n_bad, o))
-		err = -ENOMEM;
-	return err;
+	if (err != -EINVAL)
+		return err;
+	o->hash = yaml_hash(node);
+	return append(&batch->bad, &batch->n_bad, o) ? -ENOMEM : -EINVAL;
 }
 
 /* --- lists ----------------------------------------------------------------------------------- */
@@ -142,9 +153,8 @@ static int read_list(const struct yaml_node *list, const struct gw_type *item_ty
 	if (yaml_has_twice(list, "kind") || yaml_has_twice(list, "items"))
 		return complain(list, file, "List: kind or items stands twice", problems, batch);
 	gw_warn_of_list_fields(list, file, problems);
-	batch->n_unknown += !items;
 	if (!items || yaml_is_null(items))
-		return 0;
+		return note_bad(list, GW_KINDS, batch);
 	if (items->type != YAML_SEQUENCE)
 		return complain(items, file, "List: items: is not a list", problems, batch);
 	return read_items(items, item_type, file, problems, batch);

@@ -42,9 +42,10 @@ void gw_warn_of_fields(struct gw_reading *r, const struct yaml_node *node, enum 
 bool gw_warn_of_near_type(const struct yaml_node *node, const struct gw_type *type,
 			  const char *file, struct config_problems *problems,
 			  enum gw_kind *ret_kind);
-/* Is it nearly a list that is read, or one of such objects? Likewise. */
+/* Is it nearly a list, of @*ret_kind or (GW_KINDS) of any? Likewise. */
 bool gw_warn_of_near_list(const struct yaml_node *node, const struct gw_type *type,
-			  const char *file, struct config_problems *problems);
+			  const char *file, struct config_problems *problems,
+			  enum gw_kind *ret_kind);
 /* Warns of fields that a list does not have, or where it has no items. */
 void gw_warn_of_list_fields(const struct yaml_node *list, const char *file,
 			    struct config_problems *problems);

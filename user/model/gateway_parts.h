@@ -174,6 +174,7 @@ struct gw_object {
 	/* TLSRoute: 1 and its number in the configuration's routes; 0 = it is not among them */
 	size_t config_number;
 	bool is_concerned; /* by a change that is being made */
+	uint32_t hash;	   /* of a bad one: what stood there */
 };
 
 /* Endpoints of a Service that a native document names; for where no EndpointSlices are. */
@@ -198,9 +199,9 @@ struct gateway {
 	struct gw_hint *hints;
 	size_t n_hints;
 	size_t n_skipped;
-	struct gw_object **bad;	 /* not among objects; this and */
-	size_t n_bad, n_unknown; /* as in struct gateway_batch */
-	struct index by_bad;	 /* kind, namespace and name */
+	struct gw_object **bad; /* not among objects */
+	size_t n_bad;		/* as in struct gateway_batch */
+	struct index by_bad;	/* kind, namespace and name */
 };
 
 /* gateway.c; either may be NULL, which is the same as NULL alone. */
@@ -257,7 +258,10 @@ bool gw_is_read(const struct gw_type *type);
  */
 int gw_read(const struct yaml_node *node, const struct gw_type *type, const char *file,
 	    struct config_problems *problems, struct gw_object **ret_object);
-/* The kind and the name of one that is not read; fields NULL where it has none. NULL: no memory. */
+/*
+ * The kind (GW_KINDS = nobody knows) and the name of one that is not read; fields NULL where they
+ * cannot be told. NULL: no memory.
+ */
 struct gw_object *gw_read_name(const struct yaml_node *node, enum gw_kind kind);
 const char *gw_kind_word(enum gw_kind kind);
 const char *gw_kind_group(enum gw_kind kind);	 /* "" = core */

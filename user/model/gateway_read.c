@@ -276,8 +276,10 @@ struct gw_object *gw_read_name(const struct yaml_node *node, enum gw_kind kind)
 
 	if (!o)
 		return NULL;
-	config_problems_init(&problems);
 	o->kind = kind;
+	if (kind == GW_KINDS)
+		return o;
+	config_problems_init(&problems);
 	read_meta(&r, node, o);
 	config_problems_fini(&problems);
 	return r.err ? gw_object_free(o) : o;

@@ -202,13 +202,20 @@ static bool ends_in(const char *text, const char *end)
 	return len >= n && !strcmp(text + len - n, end);
 }
 
+/* Other projects have kinds of these names, too, in groups of their own. */
+static bool has_common_name(enum gw_kind kind)
+{
+	return kind == GW_GATEWAY || kind == GW_SERVICE || kind == GW_NAMESPACE;
+}
+
 /* May the group be a slip? Those of others have a dot. @len: of the group in @version. */
-static bool is_near_group(const char *version, size_t len, const char *group)
+static bool is_near_group(const char *version, size_t len, enum gw_kind kind)
 {
 	_cleanup_free_ char *its = strndup(version, len);
-	struct nearest nearest = nearest_to(group);
+	struct nearest nearest = nearest_to(gw_kind_group(kind));
 
-	if (!its || !strchr(its, '.') || ends_in(its, ".k8s.io"))
+	if (!its || !strchr(its, '.') || !has_common_name(kind) || ends_in(its, "k8s.io") ||
+	    ends_in(its, "kubernetes.io"))
 		return true;
 	nearest_try(&nearest, its);
 	return nearest.best && nearest.distance <= 4;
@@ -221,11 +228,20 @@ static size_t group_len(const struct gw_type *type)
 	return slash ? (size_t)(slash - type->api_version) : 0;
 }
 
+/* GatewayClasses are two letters more. */
+static bool is_near_kind(const char *text, const char *word)
+{
+	char plural[40];
+
+	snprintf(plural, sizeof(plural), "%ses", word);
+	return is_near_word(text, word) || !strcasecmp(text, plural);
+}
+
 static bool find_near(const struct gw_type *type, enum gw_kind *ret)
 {
 	for (enum gw_kind kind = 0; kind < GW_CRD; kind++)
-		if (is_near_word(type->kind, gw_kind_word(kind)) &&
-		    is_near_group(type->api_version, group_len(type), gw_kind_group(kind))) {
+		if (is_near_kind(type->kind, gw_kind_word(kind)) &&
+		    is_near_group(type->api_version, group_len(type), kind)) {
 			*ret = kind;
 			return true;
 		}
@@ -292,14 +308,15 @@ static bool find_near_list(const struct gw_type *type, enum gw_kind *ret_kind)
 		snprintf(word, sizeof(word), "%sList", gw_kind_word(kind));
 		*ret_kind = kind;
 		if (is_near_word(type->kind, word) &&
-		    is_near_group(type->api_version, group_len(type), gw_kind_group(kind)))
+		    is_near_group(type->api_version, group_len(type), kind))
 			return true;
 	}
 	return false;
 }
 
 bool gw_warn_of_near_list(const struct yaml_node *node, const struct gw_type *type,
-			  const char *file, struct config_problems *problems)
+			  const char *file, struct config_problems *problems,
+			  enum gw_kind *ret_kind)
 {
 	_cleanup_free_ char *text = NULL;
 	char kind_shown[100], version_shown[100];
@@ -308,6 +325,7 @@ bool gw_warn_of_near_list(const struct yaml_node *node, const struct gw_type *ty
 
 	if (!find_near_list(type, &kind))
 		return false;
+	*ret_kind = kind;
 	is_any = kind == GW_KINDS;
 	log_quote(kind_shown, sizeof(kind_shown), type->kind, strlen(type->kind));
 	log_quote(version_shown, sizeof(version_shown), type->api_version,
@@ -329,6 +347,6 @@ void gw_warn_of_list_fields(const struct yaml_node *list, const char *file,
 	struct gw_reading r = {.file = file, .problems = problems, .object = "List"};
 
 	check_keys(&r, &fields, list);
-	if (!yaml_get(list, "items"))
+	if (!yaml_get(list, "items") || yaml_is_null(yaml_get(list, "items")))
 		config_problem_add(problems, &pos, true, "List: it has no items");
 }

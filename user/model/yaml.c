@@ -18,6 +18,7 @@
 #include <uthash.h>
 #include <yaml.h>
 
+#include "base/index.h"
 #include "base/cleanup.h"
 #include "base/log.h"
 
@@ -495,6 +496,23 @@ const struct yaml_node *yaml_get(const struct yaml_node *node, const char *key)
 		if (yaml_is(node->items[2 * i], key))
 			return node->items[2 * i + 1];
 	return NULL;
+}
+
+static uint32_t hash(const struct yaml_node *node, uint32_t seed)
+{
+	size_t n = node->type == YAML_MAPPING ? 2 * node->n : node->n;
+
+	seed = index_hash(seed + (uint32_t)node->type, &node->n, sizeof(node->n));
+	if (node->type == YAML_SCALAR)
+		return index_hash(seed, node->text, node->n);
+	for (size_t i = 0; i < n; i++)
+		seed = hash(node->items[i], seed);
+	return seed;
+}
+
+uint32_t yaml_hash(const struct yaml_node *node)
+{
+	return hash(node, 0);
 }
 
 bool yaml_has_twice(const struct yaml_node *node, const char *key)
