@@ -98,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (size_t i = 0; i < problems.n; i++)
 		require(*problems.items[i].text && !strchr(problems.items[i].text, '\n'));
 	check_config(config);
-	(void)config_check_loops(config, host, 1, &problems);
+	(void)config_check_loops(config, &(struct config_host){host, 1, NULL}, &problems);
 	check_config(config);
 	config_free(config);
 	config_problems_fini(&problems);

@@ -72,7 +72,8 @@ static bool has_loop(const struct config *live, const struct config_change *chan
 	for (size_t i = 0; i < config_change_n_routes(change) && !found; i++) {
 		const struct config_route *route = config_change_route(change, i);
 
-		found = route && config_route_loops(live, route, NULL, 0, &problems);
+		found = route &&
+			config_route_loops(live, route, &(struct config_host){}, &problems);
 	}
 	config_problems_fini(&problems);
 	return found;

@@ -389,8 +389,17 @@ def test_a_route_keeps_its_counters_and_connections_where_its_listeners_change(h
         assert (route["listeners"], route["stats"]["connections"]) == (["default/gateway/new"], 1)
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", ROUTER4])
-def test_a_route_to_this_router_itself_says_so(hosts, run, address):
+@pytest.fixture(name="anyip")
+def _anyip(hosts):
+    """A network of which all addresses are this host's, though no device has one."""
+    hosts.router.run("ip", "route", "add", "local", "10.99.0.0/24", "dev", "lo")
+    yield
+    hosts.router.run("ip", "route", "del", "local", "10.99.0.0/24", "dev", "lo")
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", ROUTER4, "10.99.0.5"])
+def test_a_route_to_this_router_itself_says_so(hosts, run, anyip, address):
+    del anyip
     daemon = run(objects(GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", address, 443)))
     assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "rst"
     item, = daemon.json("status", "tlsroute/r")["items"]

@@ -575,6 +575,7 @@ static void a_backend_on_an_address_of_this_host_is_a_loop(void **state)
 				   "- {hostnames: [a.example], backends: ['192.0.2.1:443']}\n"
 				   "- {hostnames: [b.example], backends: ['192.0.2.2:443']}\n"
 				   "- {hostnames: [c.example], backends: ['192.0.2.1:8443']}\n";
+	struct config_host host = {.n = 2};
 	uint8_t addrs[2][16];
 	struct config_problems problems;
 	struct config *config;
@@ -585,8 +586,8 @@ static void a_backend_on_an_address_of_this_host_is_a_loop(void **state)
 	assert_int_equal(addr_parse_ip("192.0.2.1", addrs[1]), 0);
 	assert_int_equal(config_parse("f", text, sizeof(text) - 1, &config, &problems), 0);
 	assert_int_equal(config->n_routes, 3);
-	assert_int_equal(config_check_loops(config, (const uint8_t(*)[16])addrs, 2, &problems),
-			 -EINVAL);
+	host.addrs = (const uint8_t(*)[16])addrs;
+	assert_int_equal(config_check_loops(config, &host, &problems), -EINVAL);
 	assert_int_equal(problems.n_errors, 1);
 	assert_int_equal(problems.items[0].pos.line, 3);
 	assert_int_equal(config->n_routes, 3);

@@ -475,8 +475,8 @@ static const uint8_t host_addrs[][16] = {
 
 static void assert_addresses(const char *asked_for, const char *expected)
 {
-	const struct gateway_host host = {host_addrs, sizeof(host_addrs) / sizeof(*host_addrs),
-					  NULL};
+	const struct config_host host = {host_addrs, sizeof(host_addrs) / sizeof(*host_addrs),
+					 NULL};
 	_cleanup_free_ char *text = NULL, *shown = NULL;
 	struct outcome o;
 	json_t *items;

@@ -199,7 +199,7 @@ static json_t *objects(const struct api *api, const json_t *request)
 	const struct config *config = router_config(api->router);
 	const char *wanted = api_text(request, "namespace"), *ns;
 	_cleanup_free_ uint8_t(*addrs)[16] = NULL;
-	struct gateway_host host = {.has = devices_has};
+	struct config_host host = {.has = devices_has};
 	json_t *array;
 	size_t i;
 

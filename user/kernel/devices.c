@@ -2,6 +2,7 @@
 /* This host's network devices and addresses (see devices.h). */
 #include "kernel/devices.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <ifaddrs.h>
 #include <stdlib.h>
@@ -38,12 +39,22 @@ int devices_addresses(uint8_t (**ret_addrs)[16], size_t *ret_n)
 	return 0;
 }
 
+/* Of what is local the kernel takes the address itself as the source (fib: RTN_LOCAL). */
 bool devices_has(const uint8_t ip[16])
 {
 	struct sockaddr_storage sa;
-	socklen_t len = addr_to_sockaddr(ip, 0, &sa);
-	_cleanup_close_ int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	socklen_t len = addr_to_sockaddr(ip, htons(9), &sa);
+	_cleanup_close_ int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct addr source;
 
-	/* What else may be wrong is not the address's fault. */
-	return fd < 0 || !bind(fd, (struct sockaddr *)&sa, len) || errno != EADDRNOTAVAIL;
+	/* Of 127.0.0.0/8 it takes 127.0.0.1. */
+	if (addr_is_ipv4(ip) && ip[12] == 127)
+		return true;
+	/* Nothing is sent. */
+	if (fd < 0 || connect(fd, (struct sockaddr *)&sa, len))
+		return false;
+	len = sizeof(sa);
+	return !getsockname(fd, (struct sockaddr *)&sa, &len) &&
+	       !addr_from_sockaddr((struct sockaddr *)&sa, &source) &&
+	       !memcmp(source.ip, ip, sizeof(source.ip));
 }

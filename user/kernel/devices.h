@@ -12,7 +12,10 @@
  * *@ret_addrs is the caller's to free.
  */
 int devices_addresses(uint8_t (**ret_addrs)[16], size_t *ret_n);
-/* Can a program listen on @ip (IPv4 as ::ffff:a.b.c.d) now? */
+/*
+ * Is what is sent to @ip (IPv4 as ::ffff:a.b.c.d) delivered here? True of addresses of this host,
+ * and of IPv4 routes of type local.
+ */
 bool devices_has(const uint8_t ip[16]);
 
 #endif

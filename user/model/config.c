@@ -441,7 +441,7 @@ int config_parse_texts(const struct config_text *texts, size_t n, struct config 
 		config_free(loader.config);
 		return err;
 	}
-	(void)config_check_loops(loader.config, NULL, 0, problems);
+	(void)config_check_loops(loader.config, &(struct config_host){}, problems);
 	/* Beyond the most that are kept, nobody knows whose they are. */
 	loader.config->has_problems = problems->n - first > loader.n_object_problems ||
 				      problems->n >= CONFIG_PROBLEMS_MAX;

@@ -165,17 +165,24 @@ bool config_has_good_route(const struct config *config);
 bool config_reads(const char *name);
 struct config *config_free(struct config *config); /* accepts NULL, returns NULL */
 
+/* The addresses of this host, IPv4 as ::ffff:a.b.c.d. All zero: nobody knows them. */
+struct config_host {
+	const uint8_t (*addrs)[16];
+	size_t n;
+	bool (*has)(const uint8_t ip[16]); /* beyond these: is what is sent there delivered here? */
+};
+
 /*
  * Make each route bad that leads to a listener of @config (a loop), with a problem; a listener's
- * own backends that do so set has_fatal. @addrs are the @n addresses of this host, as in struct
- * config_backend: a listener on all addresses has them too. config_load() and config_parse() did
- * this with @n = 0, which finds loopback and equal addresses. 0 or -EINVAL if there was one.
+ * own backends that do so, and the terminator, set has_fatal. A listener on all addresses has those
+ * of @host, too. config_load() and config_parse() did this with none, which finds loopback and
+ * equal addresses. 0 or -EINVAL if there was one.
  */
-int config_check_loops(struct config *config, const uint8_t (*addrs)[16], size_t n,
+int config_check_loops(struct config *config, const struct config_host *host,
 		       struct config_problems *problems);
 /* Does @route, which need not be one of @config, lead to a listener of it? Then with a problem. */
 bool config_route_loops(const struct config *config, const struct config_route *route,
-			const uint8_t (*addrs)[16], size_t n, struct config_problems *problems);
+			const struct config_host *host, struct config_problems *problems);
 
 /*
  * Parse "ADDRESS:PORT[,weight=N][,pool=N]" (or unix:/path, [v6]:port) as on the command line. On

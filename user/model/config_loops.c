@@ -10,11 +10,6 @@
 #include "model/config_parts.h"
 #include "model/gateway.h"
 
-struct host {
-	const uint8_t (*addrs)[16];
-	size_t n;
-};
-
 static bool is_loopback(const uint8_t ip[16])
 {
 	static const uint8_t v6[16] = {[15] = 1};
@@ -22,17 +17,17 @@ static bool is_loopback(const uint8_t ip[16])
 	return addr_is_ipv4(ip) ? ip[12] == 127 : !memcmp(ip, v6, sizeof(v6));
 }
 
-static bool is_of_host(const struct host *host, const uint8_t ip[16])
+static bool is_of_host(const struct config_host *host, const uint8_t ip[16])
 {
 	bool found = is_loopback(ip);
 
 	for (size_t i = 0; i < host->n && !found; i++)
 		found = !memcmp(host->addrs[i], ip, 16);
-	return found;
+	return found || (host->has && host->has(ip));
 }
 
 static bool takes(const struct config_listener *listener, const struct tw_backend *backend,
-		  const struct host *host)
+		  const struct config_host *host)
 {
 	if (listener->port != backend->port)
 		return false;
@@ -46,7 +41,7 @@ static bool takes(const struct config_listener *listener, const struct tw_backen
 /* The listener that @backend leads to; NULL = none. @ports has a bit for each listener's port. */
 static const struct config_listener *find_loop(const struct config *config,
 					       const struct config_backend *backend,
-					       const struct host *host, const uint8_t *ports)
+					       const struct config_host *host, const uint8_t *ports)
 {
 	unsigned int port = ntohs(backend->backend.port);
 
@@ -66,8 +61,9 @@ struct owner {
 
 /* *@ret_why (may be NULL), to be freed: what is said of the first of them. */
 static bool check_backends(const struct config *config, const struct owner *owner,
-			   const struct config_backend *backends, size_t n, const struct host *host,
-			   const uint8_t *ports, struct config_problems *problems, char **ret_why)
+			   const struct config_backend *backends, size_t n,
+			   const struct config_host *host, const uint8_t *ports,
+			   struct config_problems *problems, char **ret_why)
 {
 	bool is_good = true;
 
@@ -93,8 +89,9 @@ static bool check_backends(const struct config *config, const struct owner *owne
 
 /* What has been reported is not to be found again. */
 static bool check_and_drop(const struct config *config, const struct owner *owner,
-			   struct config_backend **backends, size_t *n, const struct host *host,
-			   const uint8_t *ports, struct config_problems *problems)
+			   struct config_backend **backends, size_t *n,
+			   const struct config_host *host, const uint8_t *ports,
+			   struct config_problems *problems)
 {
 	if (check_backends(config, owner, *backends, *n, host, ports, problems, NULL))
 		return true;
@@ -105,7 +102,7 @@ static bool check_and_drop(const struct config *config, const struct owner *owne
 }
 
 static bool check_listener(const struct config *config, struct config_listener *l,
-			   const struct host *host, const uint8_t *ports,
+			   const struct config_host *host, const uint8_t *ports,
 			   struct config_problems *problems)
 {
 	const struct owner owner = {"listener", l->name, &l->pos};
@@ -120,8 +117,8 @@ static bool check_listener(const struct config *config, struct config_listener *
 }
 
 /* Who serves what is terminated; the routes to it have no backends of their own. */
-static bool check_terminator(struct config *config, const struct host *host, const uint8_t *ports,
-			     struct config_problems *problems)
+static bool check_terminator(struct config *config, const struct config_host *host,
+			     const uint8_t *ports, struct config_problems *problems)
 {
 	const struct owner owner = {"setting", "terminate", NULL};
 
@@ -130,7 +127,7 @@ static bool check_terminator(struct config *config, const struct host *host, con
 }
 
 static bool check_route(const struct config *config, const struct config_route *route,
-			const struct host *host, const uint8_t *ports,
+			const struct config_host *host, const uint8_t *ports,
 			struct config_problems *problems, char **ret_why)
 {
 	const struct owner owner = {"route", route->name, &route->pos};
@@ -149,34 +146,32 @@ static void note_ports(const struct config *config, uint8_t ports[65536 / 8])
 }
 
 bool config_route_loops(const struct config *config, const struct config_route *route,
-			const uint8_t (*addrs)[16], size_t n, struct config_problems *problems)
+			const struct config_host *host, struct config_problems *problems)
 {
-	const struct host host = {.addrs = addrs, .n = n};
 	uint8_t ports[65536 / 8] = {};
 
 	note_ports(config, ports);
-	return !check_route(config, route, &host, ports, problems, NULL);
+	return !check_route(config, route, host, ports, problems, NULL);
 }
 
-int config_check_loops(struct config *config, const uint8_t (*addrs)[16], size_t n,
+int config_check_loops(struct config *config, const struct config_host *host,
 		       struct config_problems *problems)
 {
-	const struct host host = {.addrs = addrs, .n = n};
 	uint8_t ports[65536 / 8] = {};
 	bool is_good = true;
 	size_t cursor = 0;
 
 	note_ports(config, ports);
 	for (size_t i = 0; i < config->n_listeners; i++)
-		is_good &= check_listener(config, &config->listeners[i], &host, ports, problems);
-	is_good &= check_terminator(config, &host, ports, problems);
+		is_good &= check_listener(config, &config->listeners[i], host, ports, problems);
+	is_good &= check_terminator(config, host, ports, problems);
 	config->has_fatal |= !is_good;
 	for (size_t i = 0; i < config->n_routes; i++) {
 		struct config_route *route = &config->routes[i];
 		_cleanup_free_ char *why = NULL;
 
 		if (gateway_is_terminated(config->gateway, i) ||
-		    check_route(config, route, &host, ports, problems, &why))
+		    check_route(config, route, host, ports, problems, &why))
 			continue;
 		config_route_spoil(route);
 		if (route->yields_names)

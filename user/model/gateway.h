@@ -135,19 +135,12 @@ void gateway_change_fini(struct gateway_change *change);
  */
 void gateway_date(struct gateway *gateway, const struct gateway *before, int64_t now_s);
 
-/* The addresses of this host, IPv4 as ::ffff:a.b.c.d. */
-struct gateway_host {
-	const uint8_t (*addrs)[16]; /* those of a Gateway that is on all */
-	size_t n;
-	bool (*has)(const uint8_t ip[16]); /* can one be listened on now? */
-};
-
 /*
  * The objects with their statuses, as items of a Kubernetes List, by kind and name; @kind and @name
  * narrow it (NULL = all; @kind in any case). @host NULL: nobody knows it. NULL: no memory.
  */
 json_t *gateway_status(const struct gateway *gateway, const char *kind, const char *name,
-		       const struct gateway_host *host);
+		       const struct config_host *host);
 
 /* What was decided about a server name. All lent. */
 struct gateway_decision {

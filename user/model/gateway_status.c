@@ -94,7 +94,7 @@ static void add_address(json_t *addresses, const char *value)
 }
 
 /* Of this host within @any, all or all of IPv4: those that another host can dial. */
-static void add_host(json_t *addresses, const struct gateway_host *host, const uint8_t any[16])
+static void add_host(json_t *addresses, const struct config_host *host, const uint8_t any[16])
 {
 	char text[ADDR_TEXT_SIZE];
 
@@ -103,13 +103,13 @@ static void add_host(json_t *addresses, const struct gateway_host *host, const u
 			add_address(addresses, addr_format_ip(text, host->addrs[i]));
 }
 
-static bool is_absent(const struct gateway_host *host, const uint8_t ip[16])
+static bool is_absent(const struct config_host *host, const uint8_t ip[16])
 {
 	return host && host->has && !addr_is_any(ip) && !host->has(ip);
 }
 
 /* One that the Gateway asks for and the host does not have (yet); NULL = it has all. */
-static const char *absent_address(const struct gw_object *o, const struct gateway_host *host)
+static const char *absent_address(const struct gw_object *o, const struct config_host *host)
 {
 	uint8_t ip[16];
 
@@ -121,7 +121,7 @@ static const char *absent_address(const struct gw_object *o, const struct gatewa
 	return NULL;
 }
 
-static json_t *addresses_of(const struct gw_object *o, const struct gateway_host *host)
+static json_t *addresses_of(const struct gw_object *o, const struct config_host *host)
 {
 	json_t *addresses = json_array();
 	uint8_t ip[16];
@@ -140,7 +140,7 @@ static json_t *addresses_of(const struct gw_object *o, const struct gateway_host
 
 /* --- objects --------------------------------------------------------------------------------- */
 
-static json_t *gateway_of(const struct gw_object *o, const struct gateway_host *host)
+static json_t *gateway_of(const struct gw_object *o, const struct config_host *host)
 {
 	json_t *listeners = json_array(), *addresses = addresses_of(o, host);
 	const char *absent = absent_address(o, host);
@@ -168,7 +168,7 @@ static json_t *parent(const struct gw_parent *p, int64_t generation)
 			 "conditions", conditions(&p->conditions, generation, NULL));
 }
 
-static json_t *status_of(const struct gw_object *o, const struct gateway_host *host)
+static json_t *status_of(const struct gw_object *o, const struct config_host *host)
 {
 	json_t *parents;
 
@@ -193,7 +193,7 @@ static json_t *status_of(const struct gw_object *o, const struct gateway_host *h
 	}
 }
 
-static json_t *item(const struct gw_object *o, const struct gateway_host *host)
+static json_t *item(const struct gw_object *o, const struct config_host *host)
 {
 	json_t *meta =
 		json_pack("{s:s, s:I}", "name", o->name, "generation", (json_int_t)o->generation);
@@ -211,7 +211,7 @@ static bool is_shown(const struct gw_object *o)
 }
 
 json_t *gateway_status(const struct gateway *gw, const char *kind, const char *name,
-		       const struct gateway_host *host)
+		       const struct config_host *host)
 {
 	_cleanup_free_ const struct gw_object **sorted = NULL;
 	json_t *array = json_array();
