@@ -255,6 +255,26 @@ def test_one_mistake_mended_does_not_hide_another(hosts, run, echo):
         daemon.close()
 
 
+def test_room_goes_to_those_in_force_and_names_without_room_to_nobody(hosts, run, echo):
+    one = echo(2, "one")
+    listener = "{name: l%d, port: 443, protocol: TLS, hostname: a%d.n%d.example.com, tls: {mode: Passthrough}}"
+    full = [gateway(*(listener % (k, i, k) for k in range(64)), name=f"m{i:02}") for i in range(16)]
+    own = gateway("{name: tls, port: 443, protocol: TLS, hostname: app.example.com, tls: {mode: Passthrough}}", name="z")
+    rest = (gateway("{name: tls, port: 443, protocol: TLS, tls: {mode: Passthrough}}"),
+            ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", one.address, one.port))
+    daemon = run(objects(*rest))
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
+    # Its names would have to go to nobody, and with them those of the broader one that is in force.
+    daemon.hangup(objects(*full, own, *rest), "Gateway default/gateway would be lost")
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
+    daemon.hangup(objects(*full[:14], *rest), "reloaded ")
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "one"
+    daemon.term()
+    daemon.write(objects(*full, own, *rest)).start()
+    assert backend_of(hosts.client, ROUTER4, hello("app.example.com")) == "rst"
+    assert "Gateway default/z, listener tls: Programmed=False/NoResources" in daemon.cli("route", "explain", "app.example.com").stdout
+
+
 def test_errors_alone_replace_nothing(hosts, run, echo):
     one = echo(2, "one")
     daemon = run(objects(GATEWAY, ROUTE % ("r", "app.example.com", "{name: s, port: 443}"), service("s", one.address, one.port)))

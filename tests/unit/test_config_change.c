@@ -49,13 +49,17 @@ static unsigned int any(unsigned int n)
 /* Each object has one place, so that none stands twice. */
 static void draw(struct part *part, unsigned int file, unsigned int i)
 {
+	static const char *const flaws[] = {
+		"", "more: 1\n", "metadata: {name: Bad}\n",
+		"---\n{apiVersion: v1, kind: Servce, metadata: {name: x}}\n"};
+
 	part->is_there = any(4) != 0;
 	part->what = i % 3;
 	part->number = file * DOCUMENTS + i;
 	part->variant = any(4);
 	part->lines = any(3);
-	/* Each is worth a warning, or an error. */
-	part->flaw = any(30) ? "" : any(2) ? "more: 1\n" : "metadata: {name: Bad}\n";
+	/* Each is worth a warning (the second of a kind none), or an error. */
+	part->flaw = flaws[any(30) ? 0 : 1 + any(3)];
 }
 
 static void write_part(FILE *out, const struct part *part)
@@ -359,6 +363,26 @@ static void a_change_may_not_have_more_values_than_the_whole(void **state)
 	config_free(live);
 }
 
+/* The second is not warned of by itself, and still not to be forgotten when it goes. */
+static void a_slip_that_another_has_too_is_no_plain_document(void **state)
+{
+	static const char slips[] = GATEWAY("gw", "443")
+		SERVICE("s") "---\n{apiVersion: v1, kind: Namespce, metadata: {name: a}}\n"
+			     "---\n{apiVersion: v1, kind: Namespce, metadata: {name: b}}\n";
+	_cleanup_free_ char *one_less =
+		strndup(slips, strlen(slips) - strlen(strrchr(slips, '-') - 2));
+	struct config_change *change = NULL;
+	struct config_text text;
+	struct config *live = read_one(slips, &text);
+
+	(void)state;
+	assert_non_null(one_less);
+	text.text = one_less;
+	text.len = strlen(one_less);
+	assert_int_equal(config_change_find(live, &text, 1, &change), -EAGAIN);
+	config_free(live);
+}
+
 /* Walking them all for each of them would take minutes. */
 static void a_hundred_thousand_equal_documents_are_compared_in_seconds(void **state)
 {
@@ -395,6 +419,7 @@ int main(void)
 		cmocka_unit_test(a_change_that_is_taken_back_leaves_the_times),
 		cmocka_unit_test(a_comment_is_a_change_of_nothing),
 		cmocka_unit_test(a_change_may_not_have_more_values_than_the_whole),
+		cmocka_unit_test(a_slip_that_another_has_too_is_no_plain_document),
 		cmocka_unit_test(a_hundred_thousand_equal_documents_are_compared_in_seconds),
 	};
 

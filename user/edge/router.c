@@ -64,7 +64,7 @@ static int binds_wanted(const struct config *config, struct workers_bind **ret_b
 			if (binds[j].port == l->port && !memcmp(binds[j].addr, l->addr, 16))
 				break;
 		if (j < n) {
-			binds[j].may_wait |= l->may_wait;
+			binds[j].may_wait &= l->may_wait;
 			continue;
 		}
 		memcpy(binds[n].addr, l->addr, 16);

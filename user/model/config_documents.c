@@ -146,7 +146,8 @@ static int read_document(struct loader *loader, const char *file, const struct d
 		err = read_tree(loader, yaml, &batch, &is_native);
 	kept->n_nodes = yaml ? yaml_tree_nodes(yaml) : 0;
 	kept->is_plain = !is_native && is_whole;
-	kept->has_problems = problems->n != n_problems;
+	/* A slip that another one has, too, is told once. */
+	kept->has_problems = problems->n != n_problems || batch.n_bad;
 	kept->is_ordered = gateway_has_order(&batch);
 	if (kept->is_plain)
 		loader->n_object_problems += problems->n - n_problems;

@@ -170,7 +170,7 @@ int config_check_loops(struct config *config, const struct config_host *host,
 		struct config_route *route = &config->routes[i];
 		_cleanup_free_ char *why = NULL;
 
-		if (gateway_is_terminated(config->gateway, i) ||
+		if (gateway_leads_to_terminator(config->gateway, i) ||
 		    check_route(config, route, host, ports, problems, &why))
 			continue;
 		config_route_spoil(route);

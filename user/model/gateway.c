@@ -36,6 +36,7 @@ struct gateway *gateway_free(struct gateway *gw)
 	index_fini(&gw->by_hint);
 	index_fini(&gw->users);
 	index_fini(&gw->by_bad);
+	index_fini(&gw->by_bad_text);
 	free(gw->by_age);
 	free(gw->objects);
 	free(gw);

@@ -61,10 +61,10 @@ void gateway_batch_fini(struct gateway_batch *batch);
 int gateway_keep(struct gateway *gateway, struct gateway_batch *batch,
 		 struct config_problems *problems);
 /*
- * What @next, in the place of @before (NULL = nothing was; both are resolved), perhaps loses by an
- * error or a slip in a type: the first of those that are gone where a bad one has come with its
- * name, or one that nobody can read. For a message, to be freed by the caller. NULL: none, or no
- * memory.
+ * What @next, in the place of @before (NULL = nothing was; both are resolved), perhaps loses by
+ * mistakes that were not there before: the first object that is gone where a bad one may be it,
+ * that has got a bad namesake, or from which others take what it had. For a message, to be freed by
+ * the caller. NULL: none, or no memory.
  */
 char *gateway_lost(const struct gateway *before, const struct gateway *next);
 /*
@@ -84,7 +84,7 @@ size_t gateway_n_skipped(const struct gateway *gateway);
 int gateway_resolve(struct gateway *gateway, struct config *config);
 
 /* Is the route number @i of the configuration one to its terminator? @gateway may be NULL. */
-bool gateway_is_terminated(const struct gateway *gateway, size_t i);
+bool gateway_leads_to_terminator(const struct gateway *gateway, size_t i);
 
 /*
  * The route number @i of the configuration, which was made of an object, cannot be served because

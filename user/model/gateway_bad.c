@@ -18,18 +18,58 @@ static uint32_t hash_of(enum gw_kind kind, const char *ns, const char *name)
 	return index_hash_text(index_hash_text((uint32_t)kind, ns ? ns : "*"), name ? name : "*");
 }
 
-/* Takes @o. */
+static uint32_t hash_of_text(const struct gw_object *o)
+{
+	return index_hash(hash_of(o->kind, o->ns, o->name), &o->hash, sizeof(o->hash));
+}
+
+/* The first with just this; NULL = what cannot be read. The others follow it (next_bad). */
+static struct gw_object *find_first(const struct gateway *gw, enum gw_kind kind, const char *ns,
+				    const char *name)
+{
+	uint32_t hash = hash_of(kind, ns, name), at = INDEX_START, i;
+
+	while ((i = index_next(&gw->by_bad, hash, &at)) != INDEX_NONE)
+		if (gw->bad[i]->kind == kind && gw_same_text(gw->bad[i]->ns, ns) &&
+		    gw_same_text(gw->bad[i]->name, name))
+			return gw->bad[i];
+	return NULL;
+}
+
+/* Is there one with the same name that is the same? */
+static bool has_same(const struct gateway *gw, const struct gw_object *o)
+{
+	uint32_t hash = hash_of_text(o), at = INDEX_START, i;
+
+	while ((i = index_next(&gw->by_bad_text, hash, &at)) != INDEX_NONE)
+		if (gw->bad[i]->hash == o->hash && gw->bad[i]->kind == o->kind &&
+		    gw_same_text(gw->bad[i]->ns, o->ns) && gw_same_text(gw->bad[i]->name, o->name))
+			return true;
+	return false;
+}
+
+/* Takes @o. Equal ones are found by the first alone: thousands would make the indexes slow. */
 static int add(struct gateway *gw, struct gw_object *o)
 {
+	struct gw_object *first = find_first(gw, o->kind, o->ns, o->name);
+	bool is_new = !has_same(gw, o);
+	uint32_t number = (uint32_t)gw->n_bad;
 	struct gw_object **grown = config_room(gw->bad, gw->n_bad, sizeof(struct gw_object *));
+	int err = 0;
 
 	if (!grown) {
 		gw_object_free(o);
 		return -ENOMEM;
 	}
 	gw->bad = grown;
-	grown[gw->n_bad] = o;
-	return index_add(&gw->by_bad, hash_of(o->kind, o->ns, o->name), (uint32_t)gw->n_bad++);
+	grown[gw->n_bad++] = o;
+	if (!first) {
+		err = index_add(&gw->by_bad, hash_of(o->kind, o->ns, o->name), number);
+	} else if (is_new) {
+		o->next_bad = first->next_bad;
+		first->next_bad = o;
+	}
+	return err || !is_new ? err : index_add(&gw->by_bad_text, hash_of_text(o), number);
 }
 
 int gw_keep_bad(struct gateway *gw, struct gateway_batch *batch)
@@ -55,33 +95,13 @@ bool gw_has_bad(const struct gateway *gw, enum gw_kind kind)
 	return false;
 }
 
-/* The next one with just this; *@at as for index_next(). NULL = what cannot be read. */
-static const struct gw_object *next_bad(const struct gateway *gw, enum gw_kind kind, const char *ns,
-					const char *name, uint32_t *at)
-{
-	uint32_t hash = hash_of(kind, ns, name), i;
-
-	while ((i = index_next(&gw->by_bad, hash, at)) != INDEX_NONE)
-		if (gw->bad[i]->kind == kind && gw_same_text(gw->bad[i]->ns, ns) &&
-		    gw_same_text(gw->bad[i]->name, name))
-			return gw->bad[i];
-	return NULL;
-}
-
-static bool stands(const struct gateway *gw, enum gw_kind kind, const char *ns, const char *name)
-{
-	uint32_t at = INDEX_START;
-
-	return next_bad(gw, kind, ns, name, &at);
-}
-
 /* Is it one of them, for all that can be read of their kinds and names? */
 static bool may_be_bad(const struct gateway *gw, enum gw_kind kind, const char *ns,
 		       const char *name)
 {
-	return stands(gw, kind, ns, name) || stands(gw, kind, ns, NULL) ||
-	       stands(gw, kind, NULL, name) || stands(gw, kind, NULL, NULL) ||
-	       stands(gw, GW_KINDS, NULL, NULL);
+	return find_first(gw, kind, ns, name) || find_first(gw, kind, ns, NULL) ||
+	       find_first(gw, kind, NULL, name) || find_first(gw, kind, NULL, NULL) ||
+	       find_first(gw, GW_KINDS, NULL, NULL);
 }
 
 bool gw_knows_namespace(const struct gateway *gw, const char *ns)
@@ -95,20 +115,11 @@ bool gw_knows_namespace(const struct gateway *gw, const char *ns)
 static bool has_come(const struct gateway *before, const struct gateway *next, enum gw_kind kind,
 		     const char *ns, const char *name)
 {
-	uint32_t at = INDEX_START;
-	const struct gw_object *bad;
+	const struct gw_object *bad = find_first(next, kind, ns, name);
 
-	while ((bad = next_bad(next, kind, ns, name, &at))) {
-		uint32_t old_at = INDEX_START;
-		const struct gw_object *old;
-
-		do
-			old = next_bad(before, kind, ns, name, &old_at);
-		while (old && old->hash != bad->hash);
-		if (!old)
-			return true;
-	}
-	return false;
+	while (bad && has_same(before, bad))
+		bad = bad->next_bad;
+	return bad;
 }
 
 /* Has one come that it may be now? */
@@ -139,13 +150,31 @@ static size_t n_attached(const struct gw_object *route)
 	return n;
 }
 
+static bool has_places(const struct gw_object *gateway, const char *listener)
+{
+	for (size_t i = 0; i < gateway->n_listeners; i++)
+		if (!strcmp(gateway->listeners[i].name, listener))
+			return gateway->listeners[i].n_places;
+	return false;
+}
+
+/* Others have come, for which there was room. */
+static bool has_lost_room(const struct gw_object *o, const struct gw_object *after)
+{
+	for (size_t i = 0; i < after->n_listeners; i++)
+		if (after->listeners[i].has_no_room && has_places(o, after->listeners[i].name))
+			return true;
+	return false;
+}
+
 /* A bad class makes Gateways somebody else's, a bad Namespace its routes unwelcome. */
 static bool is_lost_by_others(const struct gateway *before, const struct gateway *next,
 			      const struct gw_object *o, const struct gw_object *after)
 {
 	if (o->kind == GW_GATEWAY)
-		return o->is_ours && !after->is_ours && gw_has_bad(next, GW_CLASS) &&
-		       !gw_has_bad(before, GW_CLASS);
+		return has_lost_room(o, after) ||
+		       (o->is_ours && !after->is_ours && gw_has_bad(next, GW_CLASS) &&
+			!gw_has_bad(before, GW_CLASS));
 	return o->kind == GW_ROUTE && n_attached(after) < n_attached(o) &&
 	       is_namespace_in_doubt(before, next, o->ns);
 }

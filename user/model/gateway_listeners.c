@@ -204,7 +204,5 @@ void gw_resolve_gateways(struct gw_resolving *r)
 		for (size_t k = 0; k < o->n_listeners; k++)
 			gw_place(r, o, &o->listeners[k]);
 	}
-	for (size_t i = 0; i < gw->n; i++)
-		if (gw->objects[i]->kind == GW_GATEWAY)
-			gw_add_listeners(r, gw->objects[i]);
+	gw_add_listeners(r);
 }

@@ -67,7 +67,7 @@ static bool is_meant(const struct explaining *e, const struct gw_object *gateway
 	return !gateway->n_addresses && gw_is_within(e->d->addr, ip);
 }
 
-/* Listeners that would have the name, if they were accepted. */
+/* Listeners that would have the name, if they were accepted, or had room. */
 static void find_bad_listeners(struct explaining *e, const struct gw_object *o)
 {
 	const struct gw_condition *of_all = find_false(&o->conditions, "Accepted");
@@ -75,9 +75,11 @@ static void find_bad_listeners(struct explaining *e, const struct gw_object *o)
 
 	for (size_t i = 0; i < o->n_listeners; i++) {
 		const struct gw_listener *l = &o->listeners[i];
-		const struct gw_condition *its = find_false(&l->conditions, "Accepted");
+		const struct gw_condition *its =
+			find_false(&l->conditions, l->has_no_room ? "Programmed" : "Accepted");
 
-		if (l->is_accepted || !is_meant(e, o, l) || !gw_covers(l->hostname, e->d->name))
+		if ((l->is_accepted && !l->has_no_room) || !is_meant(e, o, l) ||
+		    !gw_covers(l->hostname, e->d->name))
 			continue;
 		snprintf(part, sizeof(part), "listener %s", l->name);
 		if (its)

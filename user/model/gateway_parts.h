@@ -81,6 +81,7 @@ struct gw_listener {
 	const char *conflict; /* reason; NULL = none */
 	const char *rival;    /* the configuration's own listener that it is with; NULL = another */
 	uint32_t attached;
+	bool has_no_room; /* in the table */
 	struct gw_place *places;
 	size_t n_places;
 	struct gw_conditions conditions;
@@ -174,7 +175,9 @@ struct gw_object {
 	/* TLSRoute: 1 and its number in the configuration's routes; 0 = it is not among them */
 	size_t config_number;
 	bool is_concerned; /* by a change that is being made */
-	uint32_t hash;	   /* of a bad one: what stood there */
+	/* A bad one: what stood there, and another one with the same name (lent) */
+	uint32_t hash;
+	struct gw_object *next_bad;
 };
 
 /* Endpoints of a Service that a native document names; for where no EndpointSlices are. */
@@ -199,9 +202,10 @@ struct gateway {
 	struct gw_hint *hints;
 	size_t n_hints;
 	size_t n_skipped;
-	struct gw_object **bad; /* not among objects */
-	size_t n_bad;		/* as in struct gateway_batch */
-	struct index by_bad;	/* kind, namespace and name */
+	struct gw_object **bad;	  /* not among objects */
+	size_t n_bad;		  /* as in struct gateway_batch */
+	struct index by_bad;	  /* the first of each kind, namespace and name */
+	struct index by_bad_text; /* the first of these and a text */
 };
 
 /* gateway.c; either may be NULL, which is the same as NULL alone. */

@@ -111,6 +111,7 @@ void gw_forget(struct gw_object *o)
 		gw_unset(&l->conditions);
 		gw_forget_places(l);
 		l->conflict = l->rival = NULL;
+		l->has_no_room = false;
 		l->attached = 0;
 	}
 	for (size_t i = 0; i < o->n_parents; i++) {

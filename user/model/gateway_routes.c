@@ -80,6 +80,12 @@ static int compare_items(const void *left, const void *right)
 	return compare_age(*(struct gw_object *const *)left, *(struct gw_object *const *)right);
 }
 
+void gw_sort_by_age(struct gw_object **objects, size_t n)
+{
+	if (n)
+		qsort(objects, n, sizeof(struct gw_object *), compare_items);
+}
+
 static int list_by_age(struct gateway *gw)
 {
 	struct gw_object **sorted = calloc(gw->n + 1, sizeof(struct gw_object *));
@@ -90,7 +96,7 @@ static int list_by_age(struct gateway *gw)
 	for (size_t i = 0; i < gw->n; i++)
 		if (gw->objects[i]->kind == GW_ROUTE)
 			sorted[n++] = gw->objects[i];
-	qsort(sorted, n, sizeof(struct gw_object *), compare_items);
+	gw_sort_by_age(sorted, n);
 	free(gw->by_age);
 	gw->by_age = sorted;
 	gw->n_by_age = n;
@@ -242,4 +248,10 @@ void gw_take_route(struct gateway *gw, struct config *c, struct gw_object *route
 	gw->n_by_age--;
 	memmove(gw->by_age + age, gw->by_age + age + 1,
 		(gw->n_by_age - age) * sizeof(struct gw_object *));
+}
+
+/* Those to the terminator come before all others. */
+bool gateway_leads_to_terminator(const struct gateway *gw, size_t i)
+{
+	return gw && i < gw->first_route;
 }

@@ -32,8 +32,6 @@ static json_t *condition(const struct gw_condition *c, int64_t generation, const
 				 c->message ? c->message : "", "observedGeneration",
 				 (json_int_t)generation);
 
-	if (c->since_s)
-		json_object_set_new(item, "lastTransitionTime", time_of(c->since_s));
 	if (absent && c->is_true && !strcmp(c->type, "Programmed")) {
 		json_object_set_new(item, "status", json_string("False"));
 		json_object_set_new(item, "reason", json_string("AddressNotUsable"));
@@ -41,7 +39,11 @@ static json_t *condition(const struct gw_condition *c, int64_t generation, const
 				    json_sprintf("this host has no address %s; connections are "
 						 "accepted when it has",
 						 absent));
+		/* Since when, nobody was there to see. */
+		return item;
 	}
+	if (c->since_s)
+		json_object_set_new(item, "lastTransitionTime", time_of(c->since_s));
 	return item;
 }
 

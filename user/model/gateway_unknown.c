@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Fields that an object does not have, and types that are nearly one of ours: mistakes that change
- * what is served without a word, since the API server drops such fields and others skip such kinds.
- * They are warned of, each once for a whole load.
+ * Fields that an object does not have, and types and lists that are nearly one of ours: mistakes
+ * that change what is served without a word, since the API server drops such fields and others skip
+ * such kinds. They are warned of, each text once for a whole load.
  */
 #include <ctype.h>
 #include <stdlib.h>
@@ -84,7 +84,7 @@ static bool was_said(const struct config_problems *problems, const char *text)
 }
 
 static void warn_once(const struct yaml_node *node, const char *file,
-		      struct config_problems *problems, char *text)
+		      struct config_problems *problems, const char *text)
 {
 	const struct config_pos pos = {.file = file, .line = node->line, .column = node->column};
 
@@ -302,7 +302,9 @@ static bool find_near_list(const struct gw_type *type, enum gw_kind *ret_kind)
 	char word[40];
 
 	*ret_kind = GW_KINDS;
-	if (is_near_word(type->kind, "List"))
+	/* Of the core group, as Services are. */
+	if (is_near_word(type->kind, "List") &&
+	    is_near_group(type->api_version, group_len(type), GW_SERVICE))
 		return true;
 	for (enum gw_kind kind = 0; kind < GW_CRD; kind++) {
 		snprintf(word, sizeof(word), "%sList", gw_kind_word(kind));
@@ -343,10 +345,9 @@ void gw_warn_of_list_fields(const struct yaml_node *list, const char *file,
 			    struct config_problems *problems)
 {
 	static const struct known fields = {0, "", "apiVersion items kind metadata"};
-	const struct config_pos pos = {.file = file, .line = list->line, .column = list->column};
 	struct gw_reading r = {.file = file, .problems = problems, .object = "List"};
 
 	check_keys(&r, &fields, list);
 	if (!yaml_get(list, "items") || yaml_is_null(yaml_get(list, "items")))
-		config_problem_add(problems, &pos, true, "List: it has no items");
+		warn_once(list, file, problems, "List: it has no items");
 }
