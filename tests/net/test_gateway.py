@@ -248,6 +248,8 @@ def test_one_mistake_mended_does_not_hide_another(hosts, run, echo):
     for before, after in (((junk, first), (first.replace("kind: TLSRoute", ""),)),
                           ((bad, first), (bad.replace("Bad", "good"), first.replace("name: r", "name: R_"))),
                           ((near, first), (near.replace("TlsRoute", "TLSRout"),)), ((broken[0], first), (broken[1],)),
+                          ((near, first), (near, near)),
+                          (("{apiVersion: v1, kind: List, items: {}}", first), ("{apiVersion: v1, kind: List, items: {}}",) * 2),
                           ((junk, first), (junk + first.replace("apiVersion", "\napiVersion"),))):
         daemon = run(objects(*rest, *before))
         daemon.hangup(objects(*rest, *after), "the running configuration stays")

@@ -314,6 +314,58 @@ static void a_listener_without_room_is_left_out_alone(void **state)
 	outcome_fini(&o);
 }
 
+static void print_gateway(FILE *out, const char *name, const char *address, const char *created)
+{
+	fprintf(out,
+		"---\napiVersion: gateway.networking.k8s.io/v1\nkind: Gateway\n"
+		"metadata: {name: %s, creationTimestamp: \"%s\"}\nspec:\n  gatewayClassName: any\n"
+		"  addresses: [{value: %s}]\n  listeners:\n",
+		name, created, address);
+}
+
+static bool has_room(const struct gateway *gateway, const char *name)
+{
+	json_t *items = gateway_status(gateway, "Gateway", name, NULL);
+	_cleanup_free_ char *shown = json_dumps(items, 0);
+	bool found = !strstr(shown, "NoResources");
+
+	json_decref(items);
+	return found;
+}
+
+/* On another address than the one without room: none of that one's names could come to it. */
+static void a_broader_listener_elsewhere_keeps_its_room(void **state)
+{
+	_cleanup_free_ char *text = NULL;
+	char name[8];
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+	struct outcome o;
+
+	(void)state;
+	assert_non_null(out);
+	print_gateway(out, "old", "10.9.0.1", "2020-01-01T00:00:00Z");
+	fputs("  - {name: l, port: 443, protocol: TLS, tls: {mode: Passthrough}}\n", out);
+	for (unsigned int i = 0; i < TW_BINDS_MAX - 2; i++) {
+		snprintf(name, sizeof(name), "m%u", i / 64);
+		if (i % 64 == 0)
+			print_gateway(out, name, "10.9.0.2", "2021-01-01T00:00:00Z");
+		fprintf(out, "  - {name: l%u, port: %u, protocol: TLS, tls: {mode: Passthrough}}\n",
+			i, 1000 + i);
+	}
+	print_gateway(out, "new", "10.9.0.2", "2024-01-01T00:00:00Z");
+	fputs("  - {name: l, port: 443, protocol: TLS, hostname: app.example.com, tls: {mode: "
+	      "Passthrough}}\n",
+	      out);
+	fclose(out);
+	outcome_init(&o, text, strlen(text), NULL);
+	assert_int_equal(o.problems.n, 0);
+	assert_int_equal(o.table->n_listeners, TW_BINDS_MAX - 1);
+	assert_true(has_room(o.config->gateway, "old"));
+	assert_false(has_room(o.config->gateway, "new"));
+	outcome_fini(&o);
+}
+
 static void every_reference_has_room_where_one_has_too_many_endpoints(void **state)
 {
 	static const unsigned int sizes[] = {2500, 1, 300}, weights[] = {1, 1, 2};
@@ -524,6 +576,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_case_gives_the_names_and_statuses_of_its_rule),
 		cmocka_unit_test(a_listener_without_room_is_left_out_alone),
+		cmocka_unit_test(a_broader_listener_elsewhere_keeps_its_room),
 		cmocka_unit_test(every_reference_has_room_where_one_has_too_many_endpoints),
 		cmocka_unit_test(sixteen_large_references_have_the_same_room),
 		cmocka_unit_test(a_small_weight_stays_small_with_many_endpoints),

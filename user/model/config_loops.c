@@ -26,16 +26,17 @@ static bool is_of_host(const struct config_host *host, const uint8_t ip[16])
 	return found || (host->has && host->has(ip));
 }
 
-static bool takes(const struct config_listener *listener, const struct tw_backend *backend,
-		  const struct config_host *host)
+/* Is that to be asked of the host? Else *@ret_takes. 0.0.0.0 is all of IPv4, :: all of both. */
+static bool depends_on_host(const struct config_listener *listener,
+			    const struct tw_backend *backend, bool *ret_takes)
 {
+	*ret_takes = false;
 	if (listener->port != backend->port)
 		return false;
-	if (!addr_is_any(listener->addr))
-		return !memcmp(listener->addr, backend->addr, sizeof(backend->addr));
-	/* 0.0.0.0 is all of IPv4, :: all of both. */
-	return (!addr_is_ipv4(listener->addr) || addr_is_ipv4(backend->addr)) &&
-	       is_of_host(host, backend->addr);
+	if (addr_is_any(listener->addr))
+		return !addr_is_ipv4(listener->addr) || addr_is_ipv4(backend->addr);
+	*ret_takes = !memcmp(listener->addr, backend->addr, sizeof(backend->addr));
+	return false;
 }
 
 /* The listener that @backend leads to; NULL = none. @ports has a bit for each listener's port. */
@@ -44,12 +45,21 @@ static const struct config_listener *find_loop(const struct config *config,
 					       const struct config_host *host, const uint8_t *ports)
 {
 	unsigned int port = ntohs(backend->backend.port);
+	bool is_asked = false, takes;
 
 	if (backend->backend.family == TW_FAMILY_UNIX || !(ports[port / 8] & 1 << port % 8))
 		return NULL;
-	for (size_t i = 0; i < config->n_listeners; i++)
-		if (takes(&config->listeners[i], &backend->backend, host))
-			return &config->listeners[i];
+	for (size_t i = 0; i < config->n_listeners; i++) {
+		const struct config_listener *l = &config->listeners[i];
+
+		/* Once: a system call. */
+		if (depends_on_host(l, &backend->backend, &takes) && !is_asked) {
+			takes = is_of_host(host, backend->backend.addr);
+			is_asked = true;
+		}
+		if (takes)
+			return l;
+	}
 	return NULL;
 }
 

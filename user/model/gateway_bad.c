@@ -36,23 +36,23 @@ static struct gw_object *find_first(const struct gateway *gw, enum gw_kind kind,
 	return NULL;
 }
 
-/* Is there one with the same name that is the same? */
-static bool has_same(const struct gateway *gw, const struct gw_object *o)
+/* The first with the same name that is the same; NULL = there is none. */
+static struct gw_object *find_same(const struct gateway *gw, const struct gw_object *o)
 {
 	uint32_t hash = hash_of_text(o), at = INDEX_START, i;
 
 	while ((i = index_next(&gw->by_bad_text, hash, &at)) != INDEX_NONE)
 		if (gw->bad[i]->hash == o->hash && gw->bad[i]->kind == o->kind &&
 		    gw_same_text(gw->bad[i]->ns, o->ns) && gw_same_text(gw->bad[i]->name, o->name))
-			return true;
-	return false;
+			return gw->bad[i];
+	return NULL;
 }
 
 /* Takes @o. Equal ones are found by the first alone: thousands would make the indexes slow. */
 static int add(struct gateway *gw, struct gw_object *o)
 {
 	struct gw_object *first = find_first(gw, o->kind, o->ns, o->name);
-	bool is_new = !has_same(gw, o);
+	struct gw_object *same = find_same(gw, o);
 	uint32_t number = (uint32_t)gw->n_bad;
 	struct gw_object **grown = config_room(gw->bad, gw->n_bad, sizeof(struct gw_object *));
 	int err = 0;
@@ -63,13 +63,18 @@ static int add(struct gateway *gw, struct gw_object *o)
 	}
 	gw->bad = grown;
 	grown[gw->n_bad++] = o;
+	o->n_same = 1;
+	if (same) {
+		same->n_same++;
+		return 0;
+	}
 	if (!first) {
 		err = index_add(&gw->by_bad, hash_of(o->kind, o->ns, o->name), number);
-	} else if (is_new) {
+	} else {
 		o->next_bad = first->next_bad;
 		first->next_bad = o;
 	}
-	return err || !is_new ? err : index_add(&gw->by_bad_text, hash_of_text(o), number);
+	return err ? err : index_add(&gw->by_bad_text, hash_of_text(o), number);
 }
 
 int gw_keep_bad(struct gateway *gw, struct gateway_batch *batch)
@@ -115,11 +120,14 @@ bool gw_knows_namespace(const struct gateway *gw, const char *ns)
 static bool has_come(const struct gateway *before, const struct gateway *next, enum gw_kind kind,
 		     const char *ns, const char *name)
 {
-	const struct gw_object *bad = find_first(next, kind, ns, name);
+	const struct gw_object *bad = find_first(next, kind, ns, name), *old;
 
-	while (bad && has_same(before, bad))
-		bad = bad->next_bad;
-	return bad;
+	for (; bad; bad = bad->next_bad) {
+		old = find_same(before, bad);
+		if (!old || old->n_same < bad->n_same)
+			return true;
+	}
+	return false;
 }
 
 /* Has one come that it may be now? */

@@ -175,8 +175,8 @@ struct gw_object {
 	/* TLSRoute: 1 and its number in the configuration's routes; 0 = it is not among them */
 	size_t config_number;
 	bool is_concerned; /* by a change that is being made */
-	/* A bad one: what stood there, and another one with the same name (lent) */
-	uint32_t hash;
+	/* A bad one: what stood there, how often, and another one with the same name (lent) */
+	uint32_t hash, n_same;
 	struct gw_object *next_bad;
 };
 

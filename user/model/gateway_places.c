@@ -216,10 +216,21 @@ static void give_room(struct room *room, struct gw_listener *l)
 	room->n_listeners = n_listeners;
 }
 
+static bool share_place(const struct gw_listener *a, const struct gw_listener *b)
+{
+	for (size_t i = 0; i < a->n_places; i++)
+		for (size_t k = 0; k < b->n_places; k++)
+			if (gw_is_within(a->places[i].ip, b->places[k].ip) ||
+			    gw_is_within(b->places[k].ip, a->places[i].ip))
+				return true;
+	return false;
+}
+
 static bool covers(const struct gw_listener *l, const struct gw_listener *other)
 {
 	return l->port == other->port &&
-	       (!l->hostname || (other->hostname && table_covers(l->hostname, other->hostname)));
+	       (!l->hostname || (other->hostname && table_covers(l->hostname, other->hostname))) &&
+	       share_place(l, other);
 }
 
 /* The names of one without room are nobody's: a broader one must not have them instead. */
