@@ -149,42 +149,42 @@ static bool leads_somewhere(const struct config_route *route)
 	return false;
 }
 
-/* The routes that are served, by their names. 0 or -ENOMEM. */
-static int index_served(const struct config *running, struct index *by_name)
+/* The routes that are only refused, by their names; commonly none. 0 or -ENOMEM. */
+static int index_refused(const struct config *config, struct index *by_name)
 {
-	int err = index_reserve(by_name, running->n_routes);
+	int err = 0;
 
-	for (size_t i = 0; i < running->n_routes && !err; i++)
-		if (leads_somewhere(&running->routes[i]))
-			err = index_add(by_name, index_hash_text(0, running->routes[i].name),
+	for (size_t i = 0; i < config->n_routes && !err; i++)
+		if (config->routes[i].is_bad)
+			err = index_add(by_name, index_hash_text(0, config->routes[i].name),
 					(uint32_t)i);
 	return err;
 }
 
-static bool is_served(const struct config *running, const struct index *by_name, const char *name)
+static bool is_refused(const struct config *config, const struct index *by_name, const char *name)
 {
 	uint32_t at = INDEX_START, i;
 
 	while ((i = index_next(by_name, index_hash_text(0, name), &at)) != INDEX_NONE)
-		if (!strcmp(running->routes[i].name, name))
+		if (!strcmp(config->routes[i].name, name))
 			return true;
 	return false;
 }
 
 /*
  * The first route that is served, and would only be refused, since it leads to this router itself:
- * that is no error of an object. Lent; NULL = none.
+ * that is no error of an object. Without memory, any. Lent; NULL = none.
  */
 static const char *find_refused(const struct config *running, const struct config *config)
 {
 	const char *refused = NULL;
 	struct index by_name = {};
-	int err = index_served(running, &by_name);
+	int err = index_refused(config, &by_name);
 
-	for (size_t i = 0; i < config->n_routes && !refused; i++)
-		if (config->routes[i].is_bad &&
-		    (err || is_served(running, &by_name, config->routes[i].name)))
-			refused = config->routes[i].name;
+	for (size_t i = 0; (err || by_name.used) && i < running->n_routes && !refused; i++)
+		if (leads_somewhere(&running->routes[i]) &&
+		    (err || is_refused(config, &by_name, running->routes[i].name)))
+			refused = running->routes[i].name;
 	index_fini(&by_name);
 	return refused;
 }

@@ -40,21 +40,29 @@ int devices_addresses(uint8_t (**ret_addrs)[16], size_t *ret_n)
 }
 
 /* Of what is local the kernel takes the address itself as the source (fib: RTN_LOCAL). */
-bool devices_has(const uint8_t ip[16])
+static bool is_own_source(int fd, const uint8_t ip[16])
 {
 	struct sockaddr_storage sa;
 	socklen_t len = addr_to_sockaddr(ip, htons(9), &sa);
-	_cleanup_close_ int fd = socket(sa.ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	struct addr source;
 
-	/* Of 127.0.0.0/8 it takes 127.0.0.1. */
-	if (addr_is_ipv4(ip) && ip[12] == 127)
-		return true;
 	/* Nothing is sent. */
-	if (fd < 0 || connect(fd, (struct sockaddr *)&sa, len))
+	if (connect(fd, (struct sockaddr *)&sa, len))
 		return false;
 	len = sizeof(sa);
 	return !getsockname(fd, (struct sockaddr *)&sa, &len) &&
 	       !addr_from_sockaddr((struct sockaddr *)&sa, &source) &&
 	       !memcmp(source.ip, ip, sizeof(source.ip));
+}
+
+bool devices_has(const uint8_t ip[16])
+{
+	int family = addr_is_ipv4(ip) ? AF_INET : AF_INET6;
+	_cleanup_close_ int fd = -1;
+
+	/* Of 127.0.0.0/8 it takes 127.0.0.1. */
+	if (addr_is_ipv4(ip) && ip[12] == 127)
+		return true;
+	fd = socket(family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return fd >= 0 && is_own_source(fd, ip);
 }
