@@ -49,13 +49,35 @@ static int note_bad(const struct yaml_node *node, enum gw_kind kind, struct gate
 	return append(&batch->bad, &batch->n_bad, o);
 }
 
-static int complain(const struct yaml_node *node, const char *file, const char *what,
-		    struct config_problems *problems, struct gateway_batch *batch)
+/* Of @node, at @at in it. */
+static int complain_at(const struct yaml_node *at, const struct yaml_node *node, const char *file,
+		       const char *what, struct config_problems *problems,
+		       struct gateway_batch *batch)
 {
-	const struct config_pos pos = {.file = file, .line = node->line, .column = node->column};
+	const struct config_pos pos = {.file = file, .line = at->line, .column = at->column};
 
 	config_problem_add(problems, &pos, false, "%s", what);
 	return note_bad(node, GW_KINDS, batch) ? -ENOMEM : -EINVAL;
+}
+
+static int complain(const struct yaml_node *node, const char *file, const char *what,
+		    struct config_problems *problems, struct gateway_batch *batch)
+{
+	return complain_at(node, node, file, what, problems, batch);
+}
+
+/* 0: it stands once, or not at all. */
+static int check_once(const struct yaml_node *node, const char *what_it_is, const char *key,
+		      const char *file, struct config_problems *problems,
+		      struct gateway_batch *batch)
+{
+	const struct yaml_node *second = yaml_second(node, key);
+	char what[40];
+
+	if (!second)
+		return 0;
+	snprintf(what, sizeof(what), "%s: %s: stands twice", what_it_is, key);
+	return complain_at(second, node, file, what, problems, batch);
 }
 
 /* What is nearly one of ours may be one by which something is served, with a slip in its type. */
@@ -83,8 +105,11 @@ static int read_object(const struct yaml_node *node, const struct gw_type *type,
 		return complain(node, file, "Object 'apiVersion' is missing", problems, batch);
 	if (!type->kind || !*type->kind)
 		return complain(node, file, "Object 'Kind' is missing", problems, batch);
-	if (yaml_has_twice(node, "apiVersion") || yaml_has_twice(node, "kind"))
-		return complain(node, file, "'apiVersion' or 'kind' stands twice", problems, batch);
+	err = check_once(node, "Object", "apiVersion", file, problems, batch);
+	if (!err)
+		err = check_once(node, "Object", "kind", file, problems, batch);
+	if (err)
+		return err;
 	err = gw_read(node, type, file, problems, &o);
 	if (err == -ENOENT)
 		return skip(node, type, file, problems, batch);
@@ -149,9 +174,12 @@ static int read_list(const struct yaml_node *list, const struct gw_type *item_ty
 		     struct gateway_batch *batch)
 {
 	const struct yaml_node *items = yaml_get(list, "items");
+	int err = check_once(list, "List", "kind", file, problems, batch);
 
-	if (yaml_has_twice(list, "kind") || yaml_has_twice(list, "items"))
-		return complain(list, file, "List: kind or items stands twice", problems, batch);
+	if (!err)
+		err = check_once(list, "List", "items", file, problems, batch);
+	if (err)
+		return err;
 	gw_warn_of_list_fields(list, file, problems);
 	if (!items || yaml_is_null(items))
 		return note_bad(list, GW_KINDS, batch);

@@ -201,13 +201,13 @@ static void read_labels(struct gw_reading *r, const struct yaml_node *meta, stru
 static void forget_doubtful(const struct yaml_node *node, const struct yaml_node *meta,
 			    struct gw_object *o)
 {
-	bool is_double = yaml_has_twice(node, "metadata");
+	bool is_double = yaml_second(node, "metadata");
 
-	if (is_double || yaml_has_twice(meta, "name")) {
+	if (is_double || yaml_second(meta, "name")) {
 		free(o->name);
 		o->name = NULL;
 	}
-	if (kinds[o->kind].has_namespace && (is_double || yaml_has_twice(meta, "namespace"))) {
+	if (kinds[o->kind].has_namespace && (is_double || yaml_second(meta, "namespace"))) {
 		free(o->ns);
 		o->ns = NULL;
 	}

@@ -47,8 +47,8 @@ const struct config_listener *gw_native_at(const struct gw_resolving *r, const u
 void gw_place(struct gw_resolving *r, const struct gw_object *o, struct gw_listener *l);
 void gw_add_listeners(struct gw_resolving *r);
 /*
- * gateway_room.c: sets has_no_room of listeners that have places. The oldest have room first, native
- * listeners before them. 0 or -ENOMEM.
+ * gateway_room.c: sets has_no_room of listeners that have places. The oldest have room first,
+ * native listeners before them. 0 or -ENOMEM.
  */
 int gw_share_room(struct gw_resolving *r);
 /* gateway_routes.c: the oldest first. */

@@ -515,13 +515,18 @@ uint32_t yaml_hash(const struct yaml_node *node)
 	return hash(node, 0);
 }
 
-bool yaml_has_twice(const struct yaml_node *node, const char *key)
+const struct yaml_node *yaml_second(const struct yaml_node *node, const char *key)
 {
-	size_t n = 0;
+	bool has_first = false;
 
-	for (size_t i = 0; node->type == YAML_MAPPING && i < node->n; i++)
-		n += yaml_is(node->items[2 * i], key);
-	return n > 1;
+	for (size_t i = 0; node->type == YAML_MAPPING && i < node->n; i++) {
+		if (!yaml_is(node->items[2 * i], key))
+			continue;
+		if (has_first)
+			return node->items[2 * i];
+		has_first = true;
+	}
+	return NULL;
 }
 
 bool yaml_is_null(const struct yaml_node *node)

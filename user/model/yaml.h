@@ -53,8 +53,8 @@ const struct yaml_node *yaml_tree_document(const struct yaml_tree *yaml, size_t 
 
 /* The value of @key in a mapping; NULL where there is none, or where @node is not a mapping. */
 const struct yaml_node *yaml_get(const struct yaml_node *node, const char *key);
-/* In a mapping; yaml_get() finds the first. */
-bool yaml_has_twice(const struct yaml_node *node, const char *key);
+/* In a mapping, the second such key, where yaml_get() finds the first; NULL = there is none. */
+const struct yaml_node *yaml_second(const struct yaml_node *node, const char *key);
 /* Of all that stands in it; what is equal has the same. */
 uint32_t yaml_hash(const struct yaml_node *node);
 /* Nothing stands here: an empty plain scalar, "~" or "null" (or "Null", "NULL"). */
